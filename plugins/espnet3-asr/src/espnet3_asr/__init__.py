@@ -1,0 +1,1 @@
+"""asr plugin of espnet3."""

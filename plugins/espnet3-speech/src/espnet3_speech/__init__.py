@@ -1,0 +1,1 @@
+"""speech plugin of espnet3."""
