@@ -254,10 +254,14 @@ KINDS: Mapping[str, Kind] = {
         Kind("model", ModelSpec, "espnet3_models", "training.model", f"{_P}:Model"),
         Kind("module", ModuleSpec, "espnet3_modules", "training.model.<role>", f"{_P}:Module"),
         Kind("tokenizer", TokenizerSpec, "espnet3_tokenizers", "training.tokenizer", f"{_P}:Tokenizer"),
-        Kind("transform", TransformSpec, "espnet3_transforms", "training.dataset.transforms", f"{_P}:Transform"),
+        Kind(
+            "transform", TransformSpec, "espnet3_transforms", "training.dataset.transforms", f"{_P}:Transform"
+        ),
         Kind("collator", CollatorSpec, "espnet3_collators", "training.collator", f"{_P}:Collator"),
         Kind("search", SearchSpec, "espnet3_searches", "inference.search", f"{_P}:Search"),
-        Kind("metric", MetricSpec, "espnet3_metrics", "metrics.metrics", "espnet3_core.measure.metric:Metric"),
+        Kind(
+            "metric", MetricSpec, "espnet3_metrics", "metrics.metrics", "espnet3_core.measure.metric:Metric"
+        ),
         Kind("publisher", PublisherSpec, "espnet3_publishers", "publication.upload", f"{_P}:Publisher"),
         Kind("optimizer", OptimizerSpec, "espnet3_optimizers", "training.optimizer", f"{_P}:Optimizer"),
         Kind("scheduler", SchedulerSpec, "espnet3_schedulers", "training.scheduler", f"{_P}:Scheduler"),

@@ -1,0 +1,110 @@
+"""``espnet3 show NAME``: a component's summary, provider and options."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import textwrap
+from typing import Any
+
+from espnet3_core.catalog import Registered, current_catalog
+from espnet3_core.errors import UserError
+from espnet3_core.names import Ref, did_you_mean, normalize_distribution
+from espnet3_core.specs import KINDS, ComponentSpec, SystemSpec
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's arguments."""
+    parser.add_argument("name", metavar="NAME", help="a component, for example asr/ctc")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print every component of that name (kinds have separate names)."""
+    found = matching(args.name)
+    if args.json:
+        print(json.dumps([as_json(entry) for entry in found], indent=2))
+    else:
+        print("\n\n".join(describe(entry) for entry in found))
+    return 0
+
+
+def matching(name: str) -> list[Registered]:
+    """Components of that name, of whatever kind.
+
+    Raises:
+        UserError: There is none.
+    """
+    ref = Ref.parse(name)
+    catalog = current_catalog()
+    everything = catalog.components()
+    found = [entry for entry in everything if entry.name == ref.name]
+    if ref.distribution:
+        wanted = normalize_distribution(ref.distribution)
+        found = [entry for entry in found if entry.provider.distribution == wanted]
+    if not found:
+        namespaces = {entry.provider.namespace for entry in everything}
+        for kind in KINDS if ref.namespace in namespaces else ():
+            if any(alias.name == ref.name for e in catalog.components(kind) for alias in e.spec.aliases):
+                return [catalog.find(kind, name)]
+        hint = did_you_mean(ref.name, [entry.name for entry in everything])
+        if ref.namespace not in namespaces:
+            hint = f"pip install {catalog.requirement_of(ref.namespace)}"
+        raise UserError(f"there is no component {name!r}", hint=hint or "espnet3 list shows them all")
+    return found
+
+
+def _fields(entry: Registered) -> list[Any]:
+    from espnet3_core.config.schema import fields_of, import_target
+
+    spec = entry.spec
+    if not isinstance(spec, ComponentSpec) or spec.config is None:
+        return []
+    return list(fields_of(import_target(spec.config)))
+
+
+def as_json(entry: Registered) -> dict[str, Any]:
+    """A component with its options as a JSON object."""
+    from espnet3_core.cli.list import as_json as head
+
+    body = head(entry)
+    if isinstance(entry.spec, SystemSpec):
+        body["stages"] = [
+            {"name": stage.name, "roles": list(stage.roles), "summary": stage.summary}
+            for stage in entry.spec.stages
+        ]
+    else:
+        body["target"] = entry.spec.target
+        body["options"] = [
+            {"name": field.name, "type": field.type, "default": field.default, "doc": field.doc}
+            for field in _fields(entry)
+        ]
+    return body
+
+
+def describe(entry: Registered) -> str:
+    """A component as text."""
+    spec, provider = entry.spec, entry.provider
+    kind = f"{entry.role} {entry.kind}" if entry.role else entry.kind
+    lines = [f"{spec.name}: {kind} from {provider.distribution} {provider.version}"]
+    if spec.summary:
+        lines.append(spec.summary)
+    if isinstance(spec, SystemSpec):
+        lines += ["", "stages"]
+        lines += [
+            f"  {stage.name:<18} {' + '.join(stage.roles):<24} {stage.summary}".rstrip()
+            + (" (only when named)" if stage.explicit else "")
+            for stage in spec.stages
+        ]
+        return "\n".join(lines)
+    lines.append(f"implemented by {spec.target}")
+    if spec.aliases:
+        lines.append("formerly " + ", ".join(alias.name for alias in spec.aliases))
+    fields = _fields(entry)
+    lines += ["", "options" if fields else "no options"]
+    for field in fields:
+        lines.append(
+            f"  {field.name}: {field.type}" + (f" = {field.default}" if field.default else "  (required)")
+        )
+        lines += textwrap.wrap(field.doc, 96, initial_indent="      ", subsequent_indent="      ")
+    return "\n".join(lines)
