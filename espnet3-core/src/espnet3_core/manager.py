@@ -170,7 +170,7 @@ class PluginManager:
     def call(
         self, hook: str, *, only: LoadedPlugin | None = None, **arguments: Any
     ) -> list[tuple[LoadedPlugin, Any, BaseException | None]]:
-        """Call a hook on each plugin by itself (or on one); returns (plugin, result, error) in plugin order."""
+        """Call a hook on each plugin by itself, or on one: (plugin, result, error) in plugin order."""
         outcomes: list[tuple[LoadedPlugin, Any, BaseException | None]] = []
         for plugin in [only] if only else list(self.plugins):
             if not hasattr(plugin.module, hook):

@@ -134,9 +134,8 @@ def problems(report: Mapping[str, Any]) -> list[str]:
     ]
     for part in ("torch", "codecs"):
         if "error" in report[part]:
-            found.append(
-                f"{part}: {report[part]['error']} -> pip install {'torch' if part == 'torch' else 'soundfile'}"
-            )
+            package = "torch" if part == "torch" else "soundfile"
+            found.append(f"{part}: {report[part]['error']} -> pip install {package}")
     found += [
         f"no {name} support in libsndfile" for name, works in report["codecs"].items() if works is False
     ]

@@ -1,4 +1,4 @@
-"""Entry point of the command ``espnet3``: finds the verb, imports it alone, and turns errors into messages."""
+"""Entry point of ``espnet3``: finds the verb, imports it alone, and turns errors into messages."""
 
 from __future__ import annotations
 
