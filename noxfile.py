@@ -1,0 +1,124 @@
+"""All sessions: quickstart, tests, proofs, lint, types, imports, packages, dist.
+
+``python -m nox -s quickstart`` and ``python -m nox -s tests`` are the README's two commands.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import nox
+
+ROOT = Path(__file__).parent
+PACKAGES = ["espnet3-core", "plugins/espnet3-speech", "plugins/espnet3-asr"]
+CONSTRAINTS = ["-c", str(ROOT / "constraints.txt")]
+TEST_TOOLS = [
+    "pytest",
+    "pytest-timeout",
+    "hypothesis",
+    "jiwer",
+    "kaldi-native-fbank",
+    "transformers",
+    "tensorboard",
+]
+
+nox.options.default_venv_backend = "venv"
+nox.options.reuse_existing_virtualenvs = True
+nox.options.error_on_external_run = True
+nox.options.sessions = ["lint", "types", "imports", "tests"]
+
+
+def install_packages(session: nox.Session, *extra: str) -> None:
+    """The three packages, editable, with the pinned versions of everything they need."""
+    editable = [word for package in PACKAGES for word in ("-e", f"./{package}")]
+    session.install("--quiet", *CONSTRAINTS, *editable, *extra)
+
+
+def corpora() -> dict[str, str]:
+    """Where real corpora are, when the environment says so."""
+    found = os.environ.get("ESPNET3_CORPORA")
+    return {"ESPNET3_CORPORA": str(Path(found).resolve())} if found else {}
+
+
+@nox.session
+def quickstart(session: nox.Session) -> None:
+    """Install, train on connected digits, decode the real test set, print the WER, transcribe a file."""
+    install_packages(session)
+    session.run("python", "recipes/fsdd/asr/quickstart.py", *session.posargs, env=corpora())
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Every test, with short versions of the long proofs. Arguments go to pytest."""
+    install_packages(session, *TEST_TOOLS)
+    paths = [f"{package}/tests" for package in PACKAGES] + ["tests"]
+    session.run(
+        "python", "-m", "pytest", "-q", "-m", "not slow", "--timeout=600", *(session.posargs or paths),
+        env={"ESPNET3_STRICT_PLUGINS": "1", **corpora()},
+    )  # fmt: skip
+
+
+@nox.session
+def proofs(session: nox.Session) -> None:
+    """The full versions of the long proofs: figures of the READMEs."""
+    install_packages(session, *TEST_TOOLS)
+    session.run(
+        "python",
+        "-m",
+        "pytest",
+        "-q",
+        "-s",
+        "-m",
+        "slow",
+        "--timeout=3600",
+        *(session.posargs or ["tests"]),
+        env=corpora(),
+    )
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style."""
+    session.install("--quiet", *CONSTRAINTS, "ruff")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Types: core is strict."""
+    install_packages(session, "mypy", "types-PyYAML")
+    session.run("mypy", "espnet3-core/src")
+
+
+@nox.session
+def imports(session: nox.Session) -> None:
+    """Layers: core imports no plugin, nothing imports the command line."""
+    install_packages(session, "import-linter")
+    session.run("lint-imports")
+
+
+@nox.session
+def dist(session: nox.Session) -> None:
+    """Build every wheel and source distribution into dist/."""
+    session.install("--quiet", *CONSTRAINTS, "build", "hatchling")
+    shutil.rmtree(ROOT / "dist", ignore_errors=True)
+    for package in PACKAGES:
+        session.run("python", "-m", "build", "--no-isolation", "--outdir", "dist", package, silent=True)
+    session.log("built %s", ", ".join(sorted(path.name for path in (ROOT / "dist").iterdir())))
+
+
+@nox.session
+def packages(session: nox.Session) -> None:
+    """Install the wheels into a clean environment and look at what arrived."""
+    dist(session)
+    clean = Path(session.create_tmp()) / "clean"
+    shutil.rmtree(clean, ignore_errors=True)
+    session.run(sys.executable, "-m", "venv", str(clean), external=True)
+    session.run(
+        "python", "tests/packages/check_install.py", str(clean / "bin" / "python"), str(ROOT / "dist"),
+        str(ROOT / "constraints.txt"),
+    )  # fmt: skip
