@@ -1,1 +1,1 @@
-"""speech plugin of espnet3."""
+"""Bricks that speech tasks share: front ends, normalizers, augmentation, encoders, decoders, losses."""

@@ -1,0 +1,1 @@
+"""Features to hidden vectors: Transformer, Conformer, E-Branchformer, fast Conformer and RNN."""

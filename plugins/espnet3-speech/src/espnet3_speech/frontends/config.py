@@ -1,0 +1,65 @@
+"""Configurations of the front ends."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(kw_only=True)
+class LogMelConfig:
+    """Log-mel spectrogram of centred frames (``speech/log_mel``)."""
+
+    window_ms: float = 25.0
+    """Length of the Hann window in milliseconds."""
+    hop_ms: float = 10.0
+    """Distance between frames in milliseconds."""
+    n_fft: int | None = None
+    """FFT size in samples; None for the smallest power of two that holds the window."""
+    n_mels: int = 80
+    """Number of mel bands, which is the number of features."""
+    fmin: float = 0.0
+    """Lower edge of the first band in Hz."""
+    fmax: float | None = None
+    """Upper edge of the last band in Hz; None for half of the sample rate."""
+    floor: float = 1e-10
+    """Smallest band energy before the natural logarithm."""
+    dynamic_range_db: float | None = None
+    """Bands more than this many dB below the loudest band of the utterance are raised to that level: recordings
+    of other levels and noise floors then look alike, and so does digital silence. None keeps them."""
+
+
+@dataclass(kw_only=True)
+class KaldiFbankConfig:
+    """Filter-bank energies as Kaldi computes them (``speech/kaldi_fbank``)."""
+
+    window_ms: float = 25.0
+    """Length of the window in milliseconds."""
+    hop_ms: float = 10.0
+    """Distance between frames in milliseconds."""
+    window: Literal["povey", "hamming", "hanning", "rectangular", "blackman"] = "povey"
+    """Shape of the window."""
+    n_mels: int = 80
+    """Number of mel bands."""
+    fmin: float = 20.0
+    """Lower edge of the first band in Hz."""
+    fmax: float = 0.0
+    """Upper edge of the last band in Hz; zero or below counts from half of the sample rate."""
+    dither: float = 0.0
+    """Standard deviation of the noise added in training, in 16-bit steps; Kaldi's own default is 1."""
+    preemphasis: float = 0.97
+    """Coefficient of the first difference within each frame; 0 for none."""
+    remove_dc: bool = True
+    """Subtract the mean of each frame."""
+    snip_edges: bool = True
+    """Only frames that lie within the recording; False mirrors it at its ends and gives one frame per hop."""
+    use_energy: bool = False
+    """Put the log energy of the frame before the bands."""
+    raw_energy: bool = True
+    """Measure the energy before pre-emphasis and window."""
+    energy_floor: float = 0.0
+    """Smallest energy of the frame before the logarithm."""
+    use_power: bool = True
+    """Bands sum the power spectrum; False sums magnitudes."""
+    scale: float = 32768.0
+    """Factor on samples in [-1, 1]: Kaldi reads 16-bit integers."""

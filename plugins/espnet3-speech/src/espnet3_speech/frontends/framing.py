@@ -1,0 +1,48 @@
+"""Edges of utterances, and frames."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+def _mirror(position: Tensor, lengths: Tensor, repeat_edge: bool) -> Tensor:
+    """Index within ``[0, length)`` that a position outside is a mirror image of."""
+    lengths = lengths.clamp(min=1)
+    if repeat_edge:
+        period = 2 * lengths
+        position = position.remainder(period)
+        return torch.minimum(position, period - 1 - position)
+    period = (2 * (lengths - 1)).clamp(min=1)
+    position = position.remainder(period)
+    return torch.minimum(position, period - position).clamp(min=0).minimum(lengths - 1)
+
+
+def pad_mirrored(speech: Tensor, lengths: Tensor, before: int, after: int, *, repeat_edge: bool) -> Tensor:
+    """Continue each utterance by its own mirror image, so that batching changes no frame.
+
+    Args:
+        speech: ``(batch, samples)``, padded with anything.
+        lengths: ``(batch,)`` samples.
+        before: Samples to add in front.
+        after: Samples that follow the last valid sample of each utterance.
+        repeat_edge: Whether the first and last sample are part of their own image (Kaldi) or the axis of
+            the mirror (STFT with reflection).
+
+    Returns:
+        ``(batch, before + samples + after)``.
+    """
+    if speech.shape[1] == 0:
+        return speech.new_zeros(speech.shape[0], before + after)
+    rows = lengths.unsqueeze(1)
+    padded = functional.pad(speech, (before, after))
+    head = torch.arange(-before, 0, device=speech.device).unsqueeze(0)
+    tail = torch.arange(after, device=speech.device).unsqueeze(0) + rows
+    padded[:, :before] = speech.gather(1, _mirror(head, rows, repeat_edge))
+    return padded.scatter(1, tail + before, speech.gather(1, _mirror(tail, rows, repeat_edge)))
+
+
+def frames_of(signal: Tensor, count: int, size: int, hop: int) -> Tensor:
+    """View of ``count`` frames of ``size`` samples, ``hop`` apart: ``(batch, count, size)``."""
+    return signal.unfold(1, size, hop)[:, :count]

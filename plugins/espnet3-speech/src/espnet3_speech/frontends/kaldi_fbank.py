@@ -1,0 +1,129 @@
+"""Kaldi-compatible filter-bank energies."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from espnet3_core.errors import UserError
+from torch import Tensor, nn
+
+from espnet3_speech.frontends.config import KaldiFbankConfig
+from espnet3_speech.frontends.framing import frames_of, pad_mirrored
+from espnet3_speech.frontends.mel import kaldi_filters
+from espnet3_speech.masks import zero_padding
+
+_EPSILON = torch.finfo(torch.float32).eps
+
+
+def kaldi_window(kind: str, size: int) -> Tensor:
+    """Symmetric window of ``size`` samples; ``povey`` is a Hann window to the power of 0.85."""
+    phase = 2 * math.pi * torch.arange(size, dtype=torch.float64) / (size - 1)
+    match kind:
+        case "povey":
+            return (0.5 - 0.5 * phase.cos()).pow(0.85)
+        case "hanning":
+            return 0.5 - 0.5 * phase.cos()
+        case "hamming":
+            return 0.54 - 0.46 * phase.cos()
+        case "blackman":
+            return 0.42 - 0.5 * phase.cos() + 0.08 * (2 * phase).cos()
+        case "rectangular":
+            return torch.ones(size, dtype=torch.float64)
+    raise ValueError(f"unknown window {kind!r}")
+
+
+class KaldiFbank(nn.Module):
+    """Logarithm of mel-band energies, computed as Kaldi does (Povey et al. 2011; ``compute-fbank-feats``).
+
+    Per frame: mean removed, first difference, window, power spectrum, triangles in HTK's mel scale, natural
+    logarithm. Dither is added in training only. Float32 under autocast, float64 for float64 input.
+
+    Args:
+        config: Sizes and options.
+        sample_rate: Of the audio, in Hz.
+    """
+
+    window: Tensor
+    filters: Tensor
+
+    def __init__(self, config: KaldiFbankConfig, *, sample_rate: int) -> None:
+        super().__init__()
+        self.config = config
+        self.sample_rate = sample_rate
+        self.hop = int(config.hop_ms * sample_rate / 1000)
+        self.size = int(config.window_ms * sample_rate / 1000)
+        if self.hop < 1 or self.size < 2:
+            raise UserError(
+                f"frontend: a window of {self.size} samples and a hop of {self.hop} are too short",
+                hint=f"at {sample_rate} Hz choose larger window_ms and hop_ms",
+            )
+        self.n_fft = 1 << (self.size - 1).bit_length()
+        fmax = config.fmax if config.fmax > 0 else sample_rate / 2 + config.fmax
+        filters = kaldi_filters(sample_rate, self.n_fft, config.n_mels, config.fmin, fmax)
+        self.register_buffer("window", kaldi_window(config.window, self.size).float(), persistent=False)
+        self.register_buffer("filters", torch.from_numpy(filters).float(), persistent=False)
+
+    @property
+    def output_size(self) -> int:
+        """Number of features per frame."""
+        return self.config.n_mels + int(self.config.use_energy)
+
+    @property
+    def frames_per_second(self) -> float:
+        """Frames per second of audio."""
+        return self.sample_rate / self.hop
+
+    def output_lengths(self, lengths: Tensor) -> Tensor:
+        """Samples to frames; with ``snip_edges`` recordings shorter than a window have none."""
+        if self.config.snip_edges:
+            return (torch.div(lengths - self.size, self.hop, rounding_mode="floor") + 1).clamp(min=0)
+        return torch.div(lengths + self.hop // 2, self.hop, rounding_mode="floor")
+
+    def forward(self, speech: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Features of a batch.
+
+        Args:
+            speech: ``(batch, samples)`` in [-1, 1].
+            lengths: ``(batch,)`` samples.
+
+        Returns:
+            ``(batch, frames, features)``, zero in padded frames, and ``(batch,)`` frames.
+        """
+        with torch.autocast(speech.device.type, enabled=False):
+            speech = (speech if speech.dtype == torch.float64 else speech.float()) * self.config.scale
+            count = int(self.output_lengths(torch.tensor(speech.shape[1])))
+            if count == 0:
+                return speech.new_zeros(speech.shape[0], 0, self.output_size), self.output_lengths(lengths)
+            if not self.config.snip_edges:
+                before = self.size // 2 - self.hop // 2
+                speech = pad_mirrored(speech, lengths, before, self.size, repeat_edge=True)
+            features = self._features(frames_of(speech, count, self.size, self.hop))
+            lengths = self.output_lengths(lengths)
+            return zero_padding(features, lengths), lengths
+
+    def _features(self, frames: Tensor) -> Tensor:
+        config = self.config
+        if config.dither > 0 and self.training:
+            frames = frames + config.dither * torch.randn_like(frames)
+        if config.remove_dc:
+            frames = frames - frames.mean(-1, keepdim=True)
+        raw = self._log_energy(frames) if config.use_energy and config.raw_energy else None
+        if config.preemphasis:
+            previous = torch.cat([frames[..., :1], frames[..., :-1]], dim=-1)
+            frames = torch.sub(frames, previous, alpha=config.preemphasis)
+        frames = frames * self.window.to(frames.dtype)
+        if config.use_energy and raw is None:
+            raw = self._log_energy(frames)
+        power = torch.view_as_real(torch.fft.rfft(frames, n=self.n_fft)).square().sum(-1)
+        spectrum = power if config.use_power else power.sqrt()
+        features = (spectrum @ self.filters.to(spectrum.dtype)).clamp_(min=_EPSILON).log_()
+        if raw is None:
+            return features
+        return torch.cat([raw, features], dim=-1)
+
+    def _log_energy(self, frames: Tensor) -> Tensor:
+        energy = frames.square().sum(-1, keepdim=True).clamp(min=_EPSILON).log()
+        if self.config.energy_floor > 0:
+            energy = energy.clamp(min=math.log(self.config.energy_floor))
+        return energy

@@ -1,0 +1,87 @@
+"""Log-mel spectrogram."""
+
+from __future__ import annotations
+
+import torch
+from espnet3_core.errors import UserError
+from torch import Tensor, nn
+
+from espnet3_speech.frontends.config import LogMelConfig
+from espnet3_speech.frontends.framing import frames_of, pad_mirrored
+from espnet3_speech.frontends.mel import slaney_filters
+from espnet3_speech.masks import zero_padding
+
+
+class LogMel(nn.Module):
+    """Logarithm of mel-band energies of the short-time Fourier transform.
+
+    Frames are centred on multiples of the hop; each utterance is continued by its own mirror image, so
+    padding and batching change nothing. Computed in float32 under autocast, in float64 for float64 input.
+    Davis and Mermelstein 1980, section II (filter bank); mel scale and band areas as in Slaney's Auditory
+    Toolbox (1998).
+
+    Args:
+        config: Sizes.
+        sample_rate: Of the audio, in Hz.
+    """
+
+    window: Tensor
+    filters: Tensor
+
+    def __init__(self, config: LogMelConfig, *, sample_rate: int) -> None:
+        super().__init__()
+        self.config = config
+        self.sample_rate = sample_rate
+        self.hop = round(config.hop_ms * sample_rate / 1000)
+        window = round(config.window_ms * sample_rate / 1000)
+        self.n_fft = config.n_fft or 1 << max(window - 1, 1).bit_length()
+        if self.hop < 1 or window < 2 or window > self.n_fft:
+            raise UserError(
+                f"frontend: a window of {window} samples, a hop of {self.hop} and n_fft {self.n_fft} do not fit",
+                hint=f"at {sample_rate} Hz choose window_ms and hop_ms of a sample or more and n_fft >= window",
+            )
+        fmax = config.fmax if config.fmax is not None else sample_rate / 2
+        filters = slaney_filters(sample_rate, self.n_fft, config.n_mels, config.fmin, fmax)
+        self.register_buffer("window", torch.hann_window(window), persistent=False)
+        self.register_buffer("filters", torch.from_numpy(filters).float(), persistent=False)
+
+    @property
+    def output_size(self) -> int:
+        """Number of features per frame."""
+        return self.config.n_mels
+
+    @property
+    def frames_per_second(self) -> float:
+        """Frames per second of audio."""
+        return self.sample_rate / self.hop
+
+    def output_lengths(self, lengths: Tensor) -> Tensor:
+        """Samples to frames: one frame per hop begun, and one for the end."""
+        return lengths // self.hop + 1
+
+    def forward(self, speech: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Features of a batch.
+
+        Args:
+            speech: ``(batch, samples)`` in [-1, 1].
+            lengths: ``(batch,)`` samples.
+
+        Returns:
+            ``(batch, frames, n_mels)``, zero in padded frames, and ``(batch,)`` frames.
+        """
+        with torch.autocast(speech.device.type, enabled=False):
+            speech = speech if speech.dtype == torch.float64 else speech.float()
+            half = self.n_fft // 2
+            count = speech.shape[1] // self.hop + 1
+            # The window sits in the middle of the FFT frame; what it leaves out need not be read.
+            margin = (self.n_fft - self.window.shape[0]) // 2
+            padded = pad_mirrored(speech, lengths, half, half, repeat_edge=False)[:, margin:]
+            frames = frames_of(padded, count, self.window.shape[0], self.hop)
+            power = torch.view_as_real(torch.fft.rfft(frames * self.window.to(speech), n=self.n_fft))
+            energies = power.square().sum(-1) @ self.filters.to(speech)
+            lengths = self.output_lengths(lengths)
+            if self.config.dynamic_range_db is not None:
+                loudest = zero_padding(energies, lengths).amax(dim=(1, 2), keepdim=True)
+                energies = torch.maximum(energies, loudest * 10 ** (-self.config.dynamic_range_db / 10))
+            features = energies.clamp_(min=self.config.floor).log_()
+            return zero_padding(features, lengths), lengths

@@ -1,0 +1,141 @@
+"""Multi-head attention over frames, with and without relative positions."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal, NamedTuple
+
+import torch
+from espnet3_core.errors import UserError
+from torch import Tensor, nn
+from torch.nn.functional import scaled_dot_product_attention
+
+from espnet3_speech.layers.linear import FusedLinear
+from espnet3_speech.layers.positions import rotate
+
+Scheme = Literal["abs_pos", "rel_pos", "rope", "none"]
+
+
+class BlockContext(NamedTuple):
+    """What all blocks of one forward pass share.
+
+    Attributes:
+        valid: ``(batch, frames, 1)`` bool, True in valid frames.
+        keys: ``(batch, 1, 1, frames)`` bool, the same for attention.
+        positions: Position rows of the scheme, or None where positions are added to the input.
+    """
+
+    valid: Tensor
+    keys: Tensor
+    positions: Tensor | None
+
+
+def shift_relative(scores: Tensor) -> Tensor:
+    """Realign scores by distance to scores by key, without a copy (Dai et al. 2019, appendix B).
+
+    Args:
+        scores: ``(…, frames, 2 * frames - 1)`` contiguous; column ``c`` belongs to the distance
+            ``c - (frames - 1)`` from query to key.
+
+    Returns:
+        ``(…, frames, frames)`` view with ``out[…, i, j] = scores[…, i, j - i + frames - 1]``.
+    """
+    frames = scores.shape[-2]
+    if frames == 1:
+        return scores
+    # Row i starts at frames - 1 - i: in the flattened matrix, rows of one column less, from frames - 1 on.
+    flat = scores.flatten(-2)[..., frames - 1 : -1]
+    return flat.unflatten(-1, (frames, 2 * frames - 2))[..., :frames]
+
+
+def split_heads(values: Tensor, heads: int) -> Tensor:
+    """``(batch, frames, size)`` to ``(batch, heads, frames, size / heads)``."""
+    return values.unflatten(-1, (heads, -1)).transpose(1, 2)
+
+
+def check_heads(size: int, heads: int) -> None:
+    """Raise UserError unless the heads divide the size."""
+    if heads < 1 or size % heads:
+        raise UserError(
+            f"attention: {heads} heads do not divide a size of {size}",
+            hint="choose attention_heads that divides output_size",
+        )
+
+
+class SelfAttention(nn.Module):
+    """Self-attention of frames (Vaswani et al. 2017, section 3.2), with added, rotary or no positions.
+
+    Args:
+        size: Number of dimensions.
+        heads: Attention heads.
+        dropout: On attention weights.
+        scheme: ``rope`` rotates queries and keys; ``abs_pos`` and ``none`` need nothing here.
+    """
+
+    def __init__(self, size: int, heads: int, dropout: float, scheme: Scheme) -> None:
+        super().__init__()
+        check_heads(size, heads)
+        self.heads = heads
+        self.dropout = dropout
+        self.rotary = scheme == "rope"
+        self.project = FusedLinear(size, size, 3)
+        self.out = nn.Linear(size, size)
+
+    def forward(self, values: Tensor, context: BlockContext) -> Tensor:
+        """``(batch, frames, size)`` to the same shape."""
+        query, key, value = (split_heads(part, self.heads) for part in self.project(values).chunk(3, -1))
+        if self.rotary:
+            assert context.positions is not None
+            query, key = rotate(query, context.positions), rotate(key, context.positions)
+        dropout = self.dropout if self.training else 0.0
+        mixed = scaled_dot_product_attention(query, key, value, context.keys, dropout)
+        return self.out(mixed.transpose(1, 2).flatten(2))
+
+
+class RelativeSelfAttention(nn.Module):
+    """Self-attention with positions relative to the query (Dai et al. 2019, section 3.3, terms a to d).
+
+    Scores are ``(q + u) k + (q + v) r`` with learnt ``u`` and ``v`` and projected sinusoids ``r`` of all
+    distances, future ones included; the second term is the additive mask of the fused attention.
+
+    Args:
+        size: Number of dimensions.
+        heads: Attention heads.
+        dropout: On attention weights.
+    """
+
+    matrix_parameters = ("content_bias", "position_bias")
+
+    def __init__(self, size: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        check_heads(size, heads)
+        self.heads = heads
+        self.dropout = dropout
+        self.project = FusedLinear(size, size, 3)
+        self.project_positions = nn.Linear(size, size, bias=False)
+        self.content_bias = nn.Parameter(nn.init.xavier_uniform_(torch.empty(heads, size // heads)))
+        self.position_bias = nn.Parameter(nn.init.xavier_uniform_(torch.empty(heads, size // heads)))
+        self.out = nn.Linear(size, size)
+
+    def forward(self, values: Tensor, context: BlockContext) -> Tensor:
+        """``(batch, frames, size)`` to the same shape."""
+        assert context.positions is not None
+        query, key, value = (
+            part.unflatten(-1, (self.heads, -1)) for part in self.project(values).chunk(3, -1)
+        )
+        key, value = key.transpose(1, 2), value.transpose(1, 2)
+        distances = split_heads(self.project_positions(context.positions).unsqueeze(0), self.heads)
+        by_position = ((query + self.position_bias) / math.sqrt(key.shape[-1])).transpose(1, 2)
+        shifted = shift_relative(by_position @ distances.transpose(-1, -2))
+        bias = shifted.masked_fill(~context.keys, -math.inf)
+        by_content = (query + self.content_bias).transpose(1, 2)
+        dropout = self.dropout if self.training else 0.0
+        mixed = scaled_dot_product_attention(by_content.to(value.dtype), key, value, bias, dropout)
+        return self.out(mixed.transpose(1, 2).flatten(2))
+
+
+def self_attention(size: int, heads: int, dropout: float, scheme: Scheme) -> nn.Module:
+    """Self-attention for a position scheme."""
+    if scheme == "rel_pos":
+        return RelativeSelfAttention(size, heads, dropout)
+    return SelfAttention(size, heads, dropout, scheme)

@@ -1,0 +1,1 @@
+"""Masking and warping of features during training."""

@@ -1,0 +1,26 @@
+"""Configuration of SpecAugment."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(kw_only=True)
+class SpecAugmentConfig:
+    """Time warping, frequency masks and time masks, in this order (``speech/specaugment``)."""
+
+    time_warp: int = 0
+    """Most frames by which a random point in time is moved; 0 for no warping."""
+    freq_masks: int = 2
+    """Number of frequency masks."""
+    freq_width: tuple[int, int] = (0, 27)
+    """Smallest and largest width of a frequency mask, in features."""
+    time_masks: int = 2
+    """Number of time masks."""
+    time_width: tuple[int, int] | None = None
+    """Smallest and largest width of a time mask, in frames; instead of time_ratio."""
+    time_ratio: tuple[float, float] = (0.0, 0.05)
+    """Smallest and largest width of a time mask, as part of the utterance."""
+    fill: Literal["zero", "mean"] = "zero"
+    """What masked features become; ``mean`` is the utterance's mean over all its features."""
