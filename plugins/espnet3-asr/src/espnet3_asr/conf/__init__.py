@@ -1,0 +1,1 @@
+"""Config groups: ``defaults: [model: asr/conformer]`` in a recipe's training configuration."""

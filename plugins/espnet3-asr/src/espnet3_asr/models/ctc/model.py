@@ -1,0 +1,51 @@
+"""An encoder with a CTC output."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from espnet3_speech.init import initialize
+from torch import Tensor
+
+from espnet3_asr.models.ctc.config import CTCConfig
+from espnet3_asr.models.ctc_branch import as_mapping
+from espnet3_asr.models.recogniser import Recogniser
+
+
+class CTCModel(Recogniser):
+    """Connectionist temporal classification (Graves et al. 2006, section 3) on any encoder."""
+
+    def __init__(
+        self,
+        config: CTCConfig,
+        *,
+        vocab_size: int,
+        sample_rate: int,
+        stats: Mapping[str, Any] | None = None,
+        tokenizer: Any = None,
+    ) -> None:
+        super().__init__(
+            config, vocab_size=vocab_size, sample_rate=sample_rate, stats=stats, tokenizer=tokenizer
+        )
+        initialize(self, config.init)
+
+    def forward(
+        self, speech: Tensor, speech_lengths: Tensor, text: Tensor, text_lengths: Tensor
+    ) -> dict[str, Tensor]:
+        """Training loss.
+
+        Args:
+            speech: ``(batch, samples)`` audio.
+            speech_lengths: ``(batch,)`` valid samples.
+            text: ``(batch, tokens)`` ids, padded with -1.
+            text_lengths: ``(batch,)`` valid tokens.
+
+        Returns:
+            ``loss``, ``loss_ctc``, ``ctc_impossible`` and ``weight``, the number of utterances.
+        """
+        encoded = self.encode(speech, speech_lengths)
+        parts = self.ctc(encoded, text, text_lengths)
+        weight = torch.tensor(len(speech), device=speech.device)
+        return {"loss": parts["loss_ctc"], **as_mapping(parts), "weight": weight}

@@ -1,0 +1,1 @@
+"""Hybrid CTC/attention (``asr/ctc_attention``)."""

@@ -1,0 +1,115 @@
+"""The CTC side of a recogniser: output layer, loss, intermediate losses, self-conditioning."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from espnet3_core.errors import UserError
+from espnet3_speech.losses import CTC, ctc_loss, too_short
+from torch import Tensor, nn
+
+from espnet3_asr.models.config import CTCLossConfig
+from espnet3_asr.models.encoder_stack import Encoded, EncoderStack
+
+
+class CTCBranch(nn.Module):
+    """CTC over the encoder's output, and over some of its layers.
+
+    Intermediate losses follow Lee and Watanabe 2021 ("Intermediate Loss Regularization for CTC-based Speech
+    Recognition", equation 7): ``(1 - w) * last + w * mean(intermediate)``, all through one output layer.
+    With self-conditioning (Nozaki and Komatsu 2021, "Relaxing the Conditional Independence Assumption of
+    CTC-based ASR by Conditioning on Intermediate Predictions", equation 12) each intermediate posterior,
+    projected back, is added to the input of the next layer.
+
+    Args:
+        config: Intermediate layers, weights, dropout.
+        vocab_size: Number of tokens; id 0 is the blank.
+        encoder_size: Dimension of the encoder's output.
+
+    Raises:
+        UserError: A weight is outside of [0, 1), or self-conditioning has no layers.
+    """
+
+    def __init__(self, config: CTCLossConfig, *, vocab_size: int, encoder_size: int) -> None:
+        super().__init__()
+        _check(config)
+        self.layers = tuple(config.intermediate_layers)
+        self.weight = config.intermediate_weight
+        self.length_normalized = config.length_normalized
+        self.head = CTC(vocab_size=vocab_size, input_size=encoder_size, dropout=config.ctc_dropout)
+        self.feedback = nn.Linear(vocab_size, encoder_size) if config.self_conditioning else None
+
+    def log_probs(self, features: Tensor) -> Tensor:
+        """``(batch, frames, size)`` to log-probabilities ``(batch, frames, vocabulary)``, at least fp32."""
+        return self.head.log_probs(features)
+
+    def _condition(self, features: Tensor) -> Tensor:
+        assert self.feedback is not None
+        return self.feedback(self.log_probs(features).exp().to(self.feedback.weight.dtype))
+
+    def encode(self, stack: EncoderStack, speech: Tensor, lengths: Tensor) -> Encoded:
+        """Run the encoder with what this branch wants from its layers.
+
+        Outside of training, intermediate layers are asked for only when they change the stream.
+        """
+        condition = self._condition if self.feedback is not None else None
+        layers = self.layers if self.training or condition is not None else ()
+        return stack(speech, lengths, intermediate_layers=layers, condition=condition)
+
+    def forward(self, encoded: Encoded, text: Tensor, text_lengths: Tensor) -> dict[str, Tensor]:
+        """The loss and its parts.
+
+        Args:
+            encoded: What :meth:`encode` returned.
+            text: ``(batch, tokens)`` ids, padded with anything.
+            text_lengths: ``(batch,)``.
+
+        Returns:
+            ``loss_ctc``; ``ctc_impossible``, the number of utterances with fewer frames than their text
+            needs, which have no CTC loss and are left out of the mean; with intermediate layers also
+            ``loss_ctc_final`` and ``loss_ctc_<layer>``.
+        """
+        final, impossible = self._loss(encoded.features, encoded.lengths, text, text_lengths)
+        if not self.layers or not encoded.intermediate:
+            return {"loss_ctc": final, "ctc_impossible": impossible}
+        parts = {
+            f"loss_ctc_{layer}": self._loss(_output(encoded, layer), encoded.lengths, text, text_lengths)[0]
+            for layer in self.layers
+        }
+        inner = torch.stack(list(parts.values())).mean()
+        loss = (1 - self.weight) * final + self.weight * inner
+        return {"loss_ctc": loss, "ctc_impossible": impossible, "loss_ctc_final": final, **parts}
+
+    def _loss(
+        self, features: Tensor, lengths: Tensor, text: Tensor, text_lengths: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        impossible = too_short(lengths, text, text_lengths)
+        # ctc_loss is the mean over all utterances, in which the impossible ones are zero.
+        total = ctc_loss(self.log_probs(features), lengths, text, text_lengths) * len(text)
+        counted = text_lengths if self.length_normalized else torch.ones_like(text_lengths)
+        return total / counted.masked_fill(impossible, 0).sum().clamp(min=1), impossible.sum()
+
+
+def _output(encoded: Encoded, layer: int) -> Tensor:
+    if layer not in encoded.intermediate:
+        raise UserError(
+            f"model.intermediate_layers: the encoder has no layer {layer}",
+            hint=f"it returned layers {sorted(encoded.intermediate)}",
+        )
+    return encoded.intermediate[layer]
+
+
+def _check(config: CTCLossConfig) -> None:
+    if not 0 <= config.intermediate_weight < 1:
+        raise UserError(f"model.intermediate_weight must be in [0, 1), not {config.intermediate_weight}")
+    if config.self_conditioning and not config.intermediate_layers:
+        raise UserError(
+            "model.self_conditioning needs intermediate layers",
+            hint="set model.intermediate_layers, e.g. [6]",
+        )
+
+
+def as_mapping(parts: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The parts of a loss as values to log: without their graph."""
+    return {name: value.detach() for name, value in parts.items()}

@@ -1,0 +1,26 @@
+"""Records of the models."""
+
+from __future__ import annotations
+
+from espnet3_core.specs import ModelSpec
+
+_PROVIDES = ("sample_rate", "stats", "input_size", "encoder_size", "vocab_size")
+
+MODELS = (
+    ModelSpec(
+        name="asr/ctc",
+        target="espnet3_asr.models.ctc.model:CTCModel",
+        config="espnet3_asr.models.ctc.config:CTCConfig",
+        summary="any encoder with a CTC output, optionally with intermediate CTC",
+        tasks=("asr",),
+        provides=_PROVIDES,
+    ),
+    ModelSpec(
+        name="asr/ctc_attention",
+        target="espnet3_asr.models.ctc_attention.model:CTCAttention",
+        config="espnet3_asr.models.ctc_attention.config:CTCAttentionConfig",
+        summary="hybrid of CTC and an attention decoder over one encoder",
+        tasks=("asr",),
+        provides=_PROVIDES,
+    ),
+)

@@ -1,0 +1,52 @@
+"""A batch to encoder output and CTC log-probabilities, on the model's device."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import torch
+from espnet3_core.errors import UserError
+from torch import Tensor
+
+
+class Utterances(NamedTuple):
+    """An encoded batch.
+
+    Attributes:
+        memory: ``(batch, frames, encoder_size)``.
+        lengths: ``(batch,)`` frames, on the model's device.
+        ctc: ``(batch, frames, vocabulary)`` log-probabilities, at least fp32.
+        frames: ``lengths`` as a list.
+        durations: Seconds of audio of each utterance.
+        frame_seconds: Seconds from one encoder frame to the next.
+    """
+
+    memory: Tensor
+    lengths: Tensor
+    ctc: Tensor
+    frames: list[int]
+    durations: list[float]
+    frame_seconds: float
+
+
+def encode(model: Any, batch: Mapping[str, Any], device: Any = None) -> Utterances:
+    """Encode the ``speech`` of a batch.
+
+    Raises:
+        UserError: The batch has no ``speech``.
+    """
+    if "speech" not in batch:
+        raise UserError(
+            f"a batch without speech reached the search (it has {', '.join(sorted(batch))})",
+            hint="the test set must have an audio column",
+        )
+    device = device or next(model.parameters()).device
+    lengths = batch["speech_lengths"]
+    durations = [samples / model.sample_rate for samples in lengths.tolist()]
+    encoded = model.encode(batch["speech"].to(device), lengths.to(device))
+    ctc = model.ctc.log_probs(encoded.features)
+    with torch.autocast(ctc.device.type, enabled=False):
+        return Utterances(
+            encoded.features, encoded.lengths, ctc, encoded.lengths.tolist(), durations, model.frame_seconds
+        )
