@@ -1,0 +1,191 @@
+"""Prepares connected digits from the Free Spoken Digit Dataset (FSDD)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import soundfile
+from dataset.strings import SAMPLE_RATE, SPEAKERS, DigitString, Recording, make_strings, recordings, render
+from espnet3_core.data.builder import DatasetBuilder
+from espnet3_core.data.download import download, extract
+from espnet3_core.errors import UserError
+from numpy.typing import NDArray
+
+COMMIT = "26eb9aaf76e81b692f806f9140c2d2777410d7a1"
+ARCHIVE = f"https://github.com/Jakobovski/free-spoken-digit-dataset/archive/{COMMIT}.tar.gz"
+CHECKSUM = "1801eae019c063377d98f831d3f93574f259475df7332bb0e3d1b080fb5e6959"
+"""sha256 over the lines ``<sha256>  <name>`` of all recordings in the order of their names."""
+COLUMNS = ("id", "path", "text", "speaker", "recordings")
+UNSEEN_VALID, UNSEEN_TEST = "lucas", "theo"
+
+
+@dataclass(frozen=True)
+class Part:
+    """Recordings of one split, and how often each of them is used."""
+
+    name: str
+    recordings: list[Recording]
+    passes: int
+
+
+class FSDDBuilder(DatasetBuilder):
+    """Strings of 3 to 7 digits by one speaker each, with pauses of 0 to 250 ms.
+
+    Split ``official`` tests on the corpus's own test recordings (index 0 to 4) and selects on index 5 to 7.
+    Split ``unseen`` trains on four speakers, selects on lucas and tests on theo. Manifests and audio go to
+    ``data/<split>``; the column ``recordings`` names the recordings of each string.
+
+    Args:
+        corpus: Folder of the corpus, or of its ``recordings``; None looks in ``$ESPNET3_CORPORA/fsdd`` and
+            then downloads it.
+        split: ``official`` or ``unseen``.
+        train_passes: How many training strings use each training recording.
+        test_passes: How many test strings use each test recording.
+        seed: Another number gives other strings.
+        recipe_dir: The recipe.
+    """
+
+    def __init__(
+        self,
+        corpus: str | None = None,
+        split: Literal["official", "unseen"] = "official",
+        train_passes: int = 6,
+        test_passes: int = 4,
+        seed: int = 0,
+        *,
+        recipe_dir: Path,
+    ) -> None:
+        if split not in ("official", "unseen"):
+            raise UserError(
+                f"training.dataset.builder.split: {split!r} is not a split", hint="official or unseen"
+            )
+        self.corpus = corpus
+        self.split = split
+        self.passes = (train_passes, test_passes)
+        self.seed = seed
+        self.recipe_dir = Path(recipe_dir)
+        self.download_dir = self.recipe_dir / "download"
+        self.output = self.recipe_dir / "data" / split
+
+    def is_source_prepared(self) -> bool:
+        """Whether the recordings are on this machine."""
+        return self._find() is not None
+
+    def prepare_source(self) -> None:
+        """Download the corpus; an interrupted download is continued."""
+        try:
+            archive = download(ARCHIVE, self.download_dir / f"fsdd-{COMMIT[:8]}.tar.gz")
+            extract(archive, self.download_dir)
+        except UserError as error:
+            raise UserError(
+                f"FSDD is neither at $ESPNET3_CORPORA/fsdd nor can it be downloaded: {error.message}",
+                hint="give its folder by training.dataset.builder.corpus=FOLDER, or use the sample that comes "
+                "with the recipe: --training training_sample --inference inference_sample",
+            ) from error
+        if self._find() is None:
+            raise UserError(f"{archive}: there is no folder recordings with wav files in it", hint="delete it")
+
+    def is_built(self) -> bool:
+        """Whether the manifests are there and were made with these settings."""
+        try:
+            settings = json.loads((self.output / "settings.json").read_text("utf-8"))
+        except (OSError, ValueError):
+            return False
+        return bool(settings == self._settings())
+
+    def build(self) -> None:
+        """Write audio and manifests to a temporary folder, which then takes its final name."""
+        source = self._find()
+        if source is None:
+            raise UserError("FSDD is not on this machine", hint="run the stage create_dataset")
+        self._verify(source)
+        audio = {file.stem: _read(file) for file in sorted(source.glob("*.wav"))}
+        temporary = self.output.with_name(self.output.name + ".part")
+        shutil.rmtree(temporary, ignore_errors=True)
+        for part in self._parts():
+            strings = make_strings(part.recordings, part.name, part.passes, self.seed)
+            _write_part(temporary, part.name, strings, audio)
+        (temporary / "settings.json").write_text(json.dumps(self._settings()), "utf-8")
+        shutil.rmtree(self.output, ignore_errors=True)
+        temporary.rename(self.output)
+
+    def _parts(self) -> list[Part]:
+        train, test = self.passes
+        if self.split == "official":
+            return [
+                Part("train", recordings(SPEAKERS, range(8, 50)), train),
+                Part("valid", recordings(SPEAKERS, range(5, 8)), 1),
+                Part("test", recordings(SPEAKERS, range(5)), test),
+            ]
+        known = [name for name in SPEAKERS if name not in (UNSEEN_VALID, UNSEEN_TEST)]
+        return [
+            Part("train", recordings(known, range(50)), train),
+            Part("valid", recordings([UNSEEN_VALID], range(50)), 1),
+            Part("test", recordings([UNSEEN_TEST], range(50)), test),
+        ]
+
+    def _settings(self) -> dict[str, object]:
+        return {"version": 1, "checksum": CHECKSUM, "passes": list(self.passes), "seed": self.seed}
+
+    def _find(self) -> Path | None:
+        """The folder of the recordings: the given one, the shared one, the downloaded one."""
+        if self.corpus is not None:
+            found = _recordings_in(self.recipe_dir / Path(self.corpus).expanduser())
+            if found is None:
+                raise UserError(
+                    f"training.dataset.builder.corpus: no recordings of FSDD in {self.corpus}",
+                    hint="give the folder that holds recordings/0_george_0.wav",
+                )
+            return found
+        shared = os.environ.get("ESPNET3_CORPORA")
+        folders = [Path(shared).expanduser() / "fsdd"] if shared else []
+        folders.append(self.download_dir / f"free-spoken-digit-dataset-{COMMIT}")
+        return next((found for folder in folders if (found := _recordings_in(folder))), None)
+
+    def _verify(self, source: Path) -> None:
+        lines = "".join(
+            f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.name}\n"
+            for file in sorted(source.glob("*.wav"))
+        )
+        if hashlib.sha256(lines.encode()).hexdigest() != CHECKSUM:
+            raise UserError(
+                f"{source}: these {lines.count(chr(10))} wav files are not FSDD as of commit {COMMIT[:8]} "
+                "(their checksum differs)",
+                hint=f"delete the folder and download {ARCHIVE}",
+            )
+
+
+def _recordings_in(folder: Path) -> Path | None:
+    for candidate in (folder / "recordings", folder):
+        if (candidate / "0_george_0.wav").is_file():
+            return candidate
+    return None
+
+
+def _read(file: Path) -> NDArray[np.int16]:
+    samples, rate = soundfile.read(file, dtype="int16")
+    if rate != SAMPLE_RATE or samples.ndim != 1:
+        raise UserError(f"{file}: {rate} Hz, {samples.ndim} dimension(s); 8000 Hz mono is expected")
+    return np.asarray(samples)
+
+
+def _write_part(
+    folder: Path, name: str, strings: Iterable[DigitString], audio: Mapping[str, NDArray[np.int16]]
+) -> None:
+    """Audio files of one split and its manifest."""
+    (folder / "audio" / name).mkdir(parents=True)
+    rows = ["\t".join(COLUMNS)]
+    for string in strings:
+        path = f"audio/{name}/{string.id}.flac"
+        soundfile.write(folder / path, render(string, audio), SAMPLE_RATE, subtype="PCM_16")
+        used = " ".join(recording.name for recording in string.recordings)
+        rows.append("\t".join((string.id, path, string.text, string.speaker, used)))
+    (folder / f"{name}.tsv").write_text("\n".join(rows) + "\n", "utf-8")
