@@ -1,0 +1,274 @@
+"""``core/manifest``: a corpus listed in a file, a Kaldi directory or a folder, read lazily."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from espnet3_core.data.audio import read_audio
+from espnet3_core.data.config import ManifestConfig
+from espnet3_core.data.folders import LISTINGS, audio_files, read_folder
+from espnet3_core.data.kaldi import CHANNEL_COLUMN, read_kaldi
+from espnet3_core.data.lengths import header_durations
+from espnet3_core.data.rows import check_ids, derived_ids, times
+from espnet3_core.data.tables import Table, as_text, read_csv, read_jsonl, read_tsv, resolve_headers
+from espnet3_core.errors import CheckFailed, Finding, UserError
+from espnet3_core.names import did_you_mean
+
+_READERS: dict[str, Callable[[Path], Table]] = {
+    "tsv": read_tsv,
+    "csv": read_csv,
+    "jsonl": read_jsonl,
+    "kaldi": read_kaldi,
+    "folder": read_folder,
+}
+_SUFFIXES = {".tsv": "tsv", ".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl"}
+_RESERVED = ("speech", "ids")
+
+
+def open_manifest(config: ManifestConfig, *, sample_rate: int | None, recipe_dir: Path) -> Any:
+    """The dataset of a manifest, or what a plugin makes of an address such as ``hf://…``.
+
+    Args:
+        config: Settings; a ``path`` with ``://`` goes to the hook ``espnet3_resolve_source``.
+        sample_rate: Rate in Hz of the audio in the items.
+        recipe_dir: Folder that relative paths start from.
+    """
+    if "://" in config.path and not config.path.startswith("file://"):
+        from espnet3_core.catalog import current_catalog
+
+        return current_catalog().resolve_source(config.path)
+    return Manifest(config, sample_rate=sample_rate, recipe_dir=recipe_dir)
+
+
+def _locate(config: ManifestConfig, recipe_dir: Path) -> tuple[Path, str]:
+    """The listing's path and format."""
+    path = Path(recipe_dir) / Path(config.path.removeprefix("file://")).expanduser()
+    if not path.exists():
+        raise UserError(
+            f"manifest {path} does not exist",
+            hint="relative paths start from the recipe's folder; has stage create_dataset been run?",
+        )
+    if path.is_dir() and config.format not in ("kaldi", "folder"):
+        if (path / "wav.scp").exists() and config.format == "auto":
+            return path, "kaldi"
+        listed = [path / name for name in LISTINGS if (path / name).exists()]
+        if len(listed) > 1:
+            raise UserError(f"{path} holds {' and '.join(p.name for p in listed)}", hint="name one as `path`")
+        if config.format == "auto" and not listed:
+            return path, "folder"
+        path = listed[0] if listed else path
+    if config.format == "kaldi" and path.is_dir() and not (path / "wav.scp").exists():
+        raise UserError(f"{path} holds no wav.scp, so it is not a Kaldi data directory")
+    if path.is_dir() != (config.format in ("kaldi", "folder")) and config.format != "auto":
+        raise UserError(f"{path} is {'a folder' if path.is_dir() else 'a file'}, not {config.format}")
+    form = _SUFFIXES.get(path.suffix.lower()) if config.format == "auto" else config.format
+    if form is None:
+        raise UserError(
+            f"cannot tell the format of manifest {path} from its suffix", hint="set `format: tsv`, csv or jsonl"
+        )
+    return path, form
+
+
+class Manifest:
+    """A corpus that is listed in a file.
+
+    Items are ``{"id", "speech" (float32, (samples,)), "text", "speaker", and every other column as text}``;
+    fields that the listing lacks are absent. A listing without an audio column is a corpus of text when no
+    sample rate is wanted.
+
+    Args:
+        config: Settings.
+        sample_rate: Rate in Hz of the audio in the items; None takes each file's own.
+        recipe_dir: Folder that relative paths start from.
+
+    Raises:
+        UserError: The listing cannot be read, is empty, or has broken lines or duplicate ids: all are named.
+    """
+
+    def __init__(self, config: ManifestConfig, *, sample_rate: int | None, recipe_dir: Path) -> None:
+        self.config = config
+        self.sample_rate = sample_rate
+        path, form = _locate(config, recipe_dir)
+        table = _READERS[form](path)
+        folder = path if path.is_dir() else path.parent
+        self._root = os.path.abspath(folder if config.root is None else Path(recipe_dir) / config.root)
+        self._place = table.file
+        self._digest = table.digest.hexdigest()
+        self._load(table)
+
+    def _load(self, table: Table) -> None:
+        """Turn the listing into columns by field, or raise every problem at once."""
+        if not len(table) and not table.findings:
+            empty = "holds no audio" if os.path.isdir(table.file) else "is empty: it lists no utterance"
+            raise UserError(f"manifest {table.file} {empty}")
+        headers = resolve_headers(table, self.config.columns) if table.columns else {}
+        if "audio" not in headers and self.sample_rate is not None and table.columns:
+            raise UserError(
+                f"{table.place(1)}: no column names the audio files; headers: {', '.join(table.columns)}",
+                hint="call it `path`, or say which it is: `columns: {audio: <header>}`",
+            )
+        columns = {name: table.columns[header] for name, header in headers.items()}
+        others = {name: column for name, column in table.columns.items() if name not in headers.values()}
+        columns |= {(f"{name}_" if name in (*_RESERVED, *columns) else name): c for name, c in others.items()}
+        audio = columns.pop("audio", None)
+        for line, value in zip(table.lines, audio or (), strict=False):
+            if not value:
+                table.broken(line, "no audio file is named")
+        start, end, self._whole = times(table, columns)
+        ids = columns.pop("id", None)
+        derived = derived_ids(audio, start, end, len(table)) if ids is None else ids
+        check_ids(table, derived, explicit=ids is not None)
+        if table.findings:
+            raise CheckFailed(table.findings)
+        keep = self._kept(table, {"id": derived, **columns})
+        self._ids = [derived[index] for index in keep]
+        self._lines = [table.lines[index] for index in keep]
+        self._audio = None if audio is None else [audio[index] for index in keep]
+        self._start, self._end, self._whole = start[keep], end[keep], self._whole[keep]
+        self._columns = {name: [column[index] for index in keep] for name, column in columns.items()}
+        self._channel = self._columns.pop(CHANNEL_COLUMN, None)
+
+    def _kept(self, table: Table, columns: dict[str, list[str]]) -> list[int]:
+        """Rows that ``where`` selects."""
+        keep = np.ones(len(table), bool)
+        for name, wanted in self.config.where.items():
+            column = columns.get(name, table.columns.get(name))
+            if column is None:
+                raise UserError(
+                    f"`where` asks for column {name!r}, which {table.file} does not have; "
+                    f"columns: {', '.join(table.columns)}",
+                    hint=did_you_mean(name, [*table.columns, *columns]),
+                )
+            values = {as_text(value) for value in (wanted if isinstance(wanted, list | tuple) else [wanted])}
+            keep &= np.fromiter((value in values for value in column), bool, len(column))
+            if not keep.any():
+                there = sorted(set(column))
+                shown = ", ".join(there[:10]) + (" …" if len(there) > 10 else "")
+                raise UserError(
+                    f"manifest {table.file} has no utterance with {name} = {' or '.join(sorted(values))}",
+                    hint=f"values of {name}: {shown}",
+                )
+        return [int(index) for index in np.flatnonzero(keep)]
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return (self[index] for index in range(len(self)))
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        index = self._checked(index)
+        item = self.describe(index)
+        if self._audio is not None:
+            end = float(self._end[index])
+            item["speech"] = read_audio(
+                self.audio_path(index),
+                float(self._start[index]),
+                None if math.isnan(end) else end,
+                sample_rate=self.sample_rate,
+                channels=self._policy(index),
+                resample=self.config.resample,
+                utterance=self._ids[index],
+                place=self.source(index) if self._lines[index] else None,
+            )
+        return item
+
+    def _checked(self, index: int) -> int:
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"utterance {index} of {len(self)}")
+        return index % len(self)
+
+    def _policy(self, index: int) -> Any:
+        channel = self._channel[index] if self._channel else ""
+        return int(channel) if channel else self.config.channels
+
+    def audio_path(self, index: int) -> str:
+        """Absolute path of an utterance's audio file."""
+        assert self._audio is not None
+        path = self._audio[index].removeprefix("file://")
+        if "://" in path:
+            from espnet3_core.catalog import current_catalog
+
+            return os.fspath(current_catalog().resolve_source(path))
+        return os.path.join(self._root, os.path.expanduser(path))
+
+    def describe(self, index: int) -> dict[str, Any]:
+        """All fields of an utterance except audio."""
+        index = self._checked(index)
+        return {"id": self._ids[index], **{name: column[index] for name, column in self._columns.items()}}
+
+    def ids(self) -> list[str]:
+        """Ids of all utterances, in order."""
+        return list(self._ids)
+
+    def source(self, index: int) -> str:
+        """Where an utterance is listed: ``file:line``; in a folder of audio, its file."""
+        line = self._lines[index]
+        return f"{self._place}:{line}" if line or self._audio is None else self.audio_path(index)
+
+    def lengths(self) -> NDArray[np.float64]:
+        """Seconds of each utterance: from the listing where it says, else from the files' headers (cached).
+
+        Raises:
+            CheckFailed: Files are missing or damaged; all of them are listed.
+        """
+        seconds = np.where(np.isnan(self._end), self._whole, self._end) - self._start
+        unknown = np.flatnonzero(np.isnan(seconds))
+        if len(unknown) and self._audio is None:
+            raise UserError(f"{self._place} lists no audio, so its utterances have no length in seconds")
+        first: dict[str, int] = {}
+        for index in unknown.tolist():
+            first.setdefault(self.audio_path(index), index)
+        if first:
+            found = header_durations(
+                list(first),
+                utterances=[self._ids[index] for index in first.values()],
+                places=[self.source(index) for index in first.values()],
+            )
+            by_path = dict(zip(first, found.tolist(), strict=True))
+            for index in unknown.tolist():
+                seconds[index] = by_path[self.audio_path(index)] - self._start[index]
+        return np.asarray(seconds, np.float64)
+
+    def missing(self) -> list[Finding]:
+        """A finding for each utterance whose audio file does not exist; nothing is decoded."""
+        return [
+            Finding(message=f"utterance {self._ids[index]!r}: {path} does not exist", place=self.source(index))
+            for index in range(len(self) if self._audio is not None else 0)
+            if not os.path.isfile(path := self.audio_path(index))
+        ]
+
+    def fingerprint(self) -> str:
+        """Hash of the listing's bytes and of the settings that decide what the items are."""
+        config = self.config
+        settings = [config.columns, config.where, config.channels, config.resample, self.sample_rate]
+        text = json.dumps([self._digest, *settings], sort_keys=True, default=str)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def listed_audio(path: str, recipe_dir: Path) -> list[str]:
+    """Absolute paths of the audio files that ``path`` stands for: a file, a folder of audio, or a manifest.
+
+    Raises:
+        UserError: There is none.
+    """
+    place = Path(recipe_dir) / Path(path).expanduser()
+    if place.is_dir() and not (place / "wav.scp").exists():
+        files = [str(place / name) for name in audio_files(place)]
+    elif place.is_dir() or place.suffix.lower() in _SUFFIXES:
+        manifest = Manifest(ManifestConfig(path=str(place)), sample_rate=None, recipe_dir=Path(recipe_dir))
+        files = [manifest.audio_path(index) for index in range(len(manifest))]
+    else:
+        files = [str(place)] if place.is_file() else []
+    if not files:
+        raise UserError(f"{place} holds no audio" if place.exists() else f"{place} does not exist")
+    return files

@@ -1,0 +1,80 @@
+"""Times and ids of the rows of a listing, with every bad row noted."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from espnet3_core.data.tables import Table
+
+
+def times(table: Table, columns: dict[str, list[str]]) -> tuple[NDArray[np.float64], ...]:
+    """Start, end and whole duration of each row in seconds, NaN where unknown; the columns are taken out."""
+    duration = columns.pop("duration", None)
+    cut = "start" in columns or "end" in columns
+    start = _numbers(table, columns.pop("start", None), "start", empty=0.0)
+    end = _numbers(table, columns.pop("end", None), "end")
+    whole = _numbers(table, duration, "duration")
+    if cut:
+        end = np.where(np.isnan(end), start + whole, end)
+    for index in np.flatnonzero((end <= start) | (start < 0) | (whole <= 0)).tolist():
+        shown = f"start {start[index]:g} s, end {end[index]:g} s" if cut else f"duration {whole[index]:g} s"
+        table.broken(table.lines[index], f"an utterance must have a positive length: {shown}")
+    return start, end, whole
+
+
+def _numbers(
+    table: Table, column: Sequence[str] | None, name: str, empty: float = math.nan
+) -> NDArray[np.float64]:
+    values = np.full(len(table), empty)
+    for index, text in enumerate(column or ()):
+        if text in ("", "-1"):
+            continue
+        try:
+            values[index] = float(text)
+        except ValueError:
+            table.broken(table.lines[index], f"{name} is not a number of seconds: {text!r}")
+            continue
+        if not math.isfinite(values[index]):
+            table.broken(table.lines[index], f"{name} is not a finite number: {text!r}")
+    return values
+
+
+def derived_ids(
+    audio: Sequence[str] | None, start: NDArray[np.float64], end: NDArray[np.float64], count: int
+) -> list[str]:
+    """Ids from file names: the stem, or the whole path where two stems are equal; segments add their times."""
+    if audio is None:
+        return [f"{index:0{max(6, len(str(count)))}d}" for index in range(count)]
+    distinct = list(dict.fromkeys(audio))
+    stems = {os.path.splitext(os.path.basename(path))[0] for path in distinct}
+    short = len(stems) == len(distinct)
+    ids = []
+    for path, first, last in zip(audio, start.tolist(), end.tolist(), strict=True):
+        name = os.path.splitext(os.path.basename(path) if short else path.removeprefix("./"))[0]
+        name = "_".join(name.split())
+        if first or not math.isnan(last):
+            tail = "end" if math.isnan(last) else f"{round(last * 1000):07d}"
+            name = f"{name}-{round(first * 1000):07d}-{tail}"
+        ids.append(name)
+    return ids
+
+
+def check_ids(table: Table, ids: Sequence[str], *, explicit: bool) -> None:
+    first: dict[str, int] = {}
+    for line, name in zip(table.lines, ids, strict=True):
+        if explicit and (not name or len(name.split()) != 1):
+            table.broken(line, f"the id {name!r} contains a blank" if name else "the id is empty",
+                         "ids are words without blanks")  # fmt: skip
+        elif name in first:
+            table.broken(
+                line,
+                f"duplicate id {name!r}: line {first[name]} has it, too",
+                None if explicit else "give the manifest a column `id`",
+            )
+        else:
+            first[name] = line
