@@ -40,7 +40,7 @@ class CTC(nn.Module):
         self.out = nn.Linear(input_size, vocab_size)
 
     def log_probs(self, hidden: Tensor) -> Tensor:
-        """``(batch, frames, size)`` to log-probabilities ``(batch, frames, vocab_size)``, float32 at least."""
+        """``(batch, frames, size)`` to ``(batch, frames, vocab_size)`` log-probabilities, float32 at least."""
         logits = self.out(self.dropout(hidden))
         return logits.log_softmax(-1, dtype=None if logits.dtype == torch.float64 else torch.float32)
 
@@ -63,7 +63,7 @@ class CTC(nn.Module):
 
     @staticmethod
     def impossible(lengths: Tensor, text: Tensor, text_lengths: Tensor) -> Tensor:
-        """Number of utterances that have no alignment: one frame per token and one between equal neighbours."""
+        """Number of utterances without alignment, which takes a frame per token and one between equals."""
         return too_short(lengths, text, text_lengths).sum()
 
 

@@ -33,7 +33,7 @@ class DecoderState:
 
 
 class DecoderBlock(nn.Module):
-    """Attention over earlier tokens, attention over encoder frames, feed-forward network; layer norms first."""
+    """Attention over earlier tokens, over encoder frames, and a feed-forward network; layer norms first."""
 
     def __init__(self, config: TransformerDecoderConfig, size: int) -> None:
         super().__init__()
@@ -86,7 +86,7 @@ class DecoderBlock(nn.Module):
 
 
 class TransformerDecoder(nn.Module):
-    """Transformer decoder (Vaswani et al. 2017, section 3.1), layer norm first (Xiong et al. 2020, figure 1b).
+    """Transformer decoder (Vaswani et al. 2017, section 3.1), layer norm first (Xiong et al. 2020, fig. 1b).
 
     Args:
         config: Sizes and options.

@@ -14,7 +14,7 @@ from espnet3_speech.layers.subsampling import input_layer
 
 
 class ConformerBlock(nn.Module):
-    """Half a feed-forward step, self-attention, convolution, half a feed-forward step (Gulati et al., eq. 1)."""
+    """Half a feed-forward step, attention, convolution, half a feed-forward step (Gulati et al., eq. 1)."""
 
     def __init__(self, config: ConformerConfig) -> None:
         super().__init__()

@@ -40,6 +40,7 @@ class ConvolutionalGatingMLP(nn.Module):
         self.contract = nn.Linear(half, config.output_size)
         # The gate starts close to 1: the module first passes its input on (Peng et al. 2022, section 3.2).
         nn.init.normal_(self.depthwise.weight, std=1e-6)
+        assert self.depthwise.bias is not None
         nn.init.ones_(self.depthwise.bias)
 
     def forward(self, values: Tensor, valid: Tensor) -> Tensor:
@@ -50,7 +51,7 @@ class ConvolutionalGatingMLP(nn.Module):
 
 
 class EBranchformerBlock(nn.Module):
-    """Attention and gating MLP side by side, merged by a depthwise convolution, between feed-forward steps."""
+    """Attention beside gating MLP, merged by a depthwise convolution, between feed-forward steps."""
 
     def __init__(self, config: EBranchformerConfig) -> None:
         super().__init__()

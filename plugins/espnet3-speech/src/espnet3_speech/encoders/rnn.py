@@ -15,7 +15,7 @@ from espnet3_speech.masks import zero_padding
 
 
 class RNNEncoder(nn.Module):
-    """LSTM (Hochreiter and Schmidhuber 1997) or GRU (Cho et al. 2014, section 2.3), in both directions or one.
+    """LSTM (Hochreiter and Schmidhuber 1997) or GRU (Cho et al. 2014, section 2.3), bidirectional or not.
 
     Sequences are packed, so the backward direction starts at the last valid frame of each utterance.
 

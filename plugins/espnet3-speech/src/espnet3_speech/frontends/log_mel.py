@@ -37,8 +37,8 @@ class LogMel(nn.Module):
         self.n_fft = config.n_fft or 1 << max(window - 1, 1).bit_length()
         if self.hop < 1 or window < 2 or window > self.n_fft:
             raise UserError(
-                f"frontend: a window of {window} samples, a hop of {self.hop} and n_fft {self.n_fft} do not fit",
-                hint=f"at {sample_rate} Hz choose window_ms and hop_ms of a sample or more and n_fft >= window",
+                f"frontend: window of {window} samples, hop of {self.hop} and n_fft {self.n_fft} do not fit",
+                hint=f"at {sample_rate} Hz choose larger window_ms and hop_ms, and n_fft >= window",
             )
         fmax = config.fmax if config.fmax is not None else sample_rate / 2
         filters = slaney_filters(sample_rate, self.n_fft, config.n_mels, config.fmin, fmax)
@@ -77,8 +77,8 @@ class LogMel(nn.Module):
             margin = (self.n_fft - self.window.shape[0]) // 2
             padded = pad_mirrored(speech, lengths, half, half, repeat_edge=False)[:, margin:]
             frames = frames_of(padded, count, self.window.shape[0], self.hop)
-            power = torch.view_as_real(torch.fft.rfft(frames * self.window.to(speech), n=self.n_fft))
-            energies = power.square().sum(-1) @ self.filters.to(speech)
+            power = torch.view_as_real(torch.fft.rfft(frames * self.window.to(speech.dtype), n=self.n_fft))
+            energies = power.square().sum(-1) @ self.filters.to(speech.dtype)
             lengths = self.output_lengths(lengths)
             if self.config.dynamic_range_db is not None:
                 loudest = zero_padding(energies, lengths).amax(dim=(1, 2), keepdim=True)

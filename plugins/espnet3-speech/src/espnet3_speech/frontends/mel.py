@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
-
 from espnet3_core.errors import UserError
+from numpy.typing import NDArray
 
 Matrix = NDArray[np.float64]
 _LINEAR_STEP = 200.0 / 3.0

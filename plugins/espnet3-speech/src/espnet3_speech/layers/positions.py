@@ -97,7 +97,7 @@ def rotate(values: Tensor, table: Tensor) -> Tensor:
 
 
 class ScaledInput(nn.Module):
-    """What precedes the first block: input scaled by the root of its size, plus positions where they are added.
+    """What precedes the first block: input scaled by the root of its size, plus absolute positions.
 
     Vaswani et al. 2017, sections 3.4 and 3.5.
 
