@@ -1,0 +1,1 @@
+"""Training: optimization, checkpoints that resume exactly, metrics, and the stages that use them."""

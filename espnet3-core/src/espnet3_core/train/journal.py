@@ -1,0 +1,186 @@
+"""``metrics.jsonl``: one JSON object per logging interval, validation and epoch; loggers get the same values."""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch.callbacks import Callback
+
+from espnet3_core.files import atomic_write_text, disk_errors, make_directory
+from espnet3_core.train.position import Position
+
+Listener = Callable[[dict[str, Any]], None]
+
+
+class Journal(Callback):
+    """Writes records on rank 0 and passes them on.
+
+    A record has ``kind`` (``interval``, ``valid``, ``epoch``), ``epoch`` counted from 0, ``step`` (optimizer
+    steps done), the values, and in intervals ``lr``, ``utterances_per_second``, ``padding`` (share of padded
+    samples) and ``data_wait`` (share of the time). Interval values are those of rank 0; the others are means
+    over all ranks.
+
+    Args:
+        path: ``metrics.jsonl``.
+        listeners: Called with each record: progress display.
+    """
+
+    def __init__(self, path: Path, listeners: tuple[Listener, ...] = ()) -> None:
+        self.path = path
+        self.listeners = listeners
+        self._meter = _Meter()
+        self._last_step = 0
+        self._epoch_started = 0.0
+        self._validated = False
+
+    def continue_from(self, position: Position) -> None:
+        """Drop the records of what is going to be repeated."""
+        self._last_step = position.step
+        if not self.path.exists():
+            return
+        kept = [line for line in self.path.read_text(encoding="utf-8").splitlines() if _before(line, position)]
+        atomic_write_text(self.path, "".join(f"{line}\n" for line in kept))
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Make the folder."""
+        if trainer.is_global_zero:
+            make_directory(self.path.parent)
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the clocks."""
+        self._epoch_started = time.monotonic()
+        self._validated = False
+        self._meter.restart()
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        """The batch is here: stop counting the wait."""
+        self._meter.arrived()
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Count the batch, and write an interval record when one is due."""
+        module: Any = pl_module
+        self._meter.count(module.batch_facts)
+        step = trainer.global_step
+        if step == self._last_step or step % max(trainer.log_every_n_steps, 1):
+            return
+        self._last_step = step
+        means = {f"train/{name}": value for name, value in module.interval_means.means().items()}
+        module.interval_means.reset()
+        facts = {"epoch": trainer.current_epoch, "step": step, **learning_rates(trainer)}
+        self.write(trainer, {"kind": "interval", **facts, **means, **self._meter.read()})
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write the values of a validation."""
+        self._meter.restart_wait()
+        if not trainer.sanity_checking:
+            self._validated = True
+            self._write_means(trainer, pl_module, "valid", ("valid/",))
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Publish the means of the epoch, before other callbacks ask for them, and write them."""
+        module: Any = pl_module
+        module.publish("train", module.epoch_means)
+        seconds = round(time.monotonic() - self._epoch_started, 3)
+        batches = trainer.fit_loop.epoch_loop.batch_progress
+        partial = batches.current.ready < trainer.num_training_batches and not batches.is_last_batch
+        extra = {"partial": True} if partial else {}
+        which = ("train/", "valid/") if self._validated else ("train/",)
+        self._write_means(trainer, pl_module, "epoch", which, **learning_rates(trainer), seconds=seconds, **extra)
+
+    def _write_means(
+        self, trainer: Trainer, pl_module: LightningModule, kind: str, prefixes: tuple[str, ...], **extra: Any
+    ) -> None:
+        module: Any = pl_module
+        values = {name: value for name, value in sorted(module.latest.items()) if name.startswith(prefixes)}
+        epoch = trainer.fit_loop.epoch_progress.current.completed
+        self.write(trainer, {"kind": kind, "epoch": epoch, "step": trainer.global_step, **extra, **values})
+
+    def write(self, trainer: Trainer, record: dict[str, Any]) -> None:
+        """Append a record on rank 0, and pass it on to listeners and loggers."""
+        if not trainer.is_global_zero:
+            return
+        stamped = {**record, "time": datetime.now(UTC).isoformat(timespec="seconds")}
+        with disk_errors(self.path), self.path.open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps({key: _plain(value) for key, value in stamped.items()}) + "\n")
+        for listener in self.listeners:
+            listener(record)
+        numbers = {k: v for k, v in record.items() if isinstance(v, (int, float)) and k not in ("step", "partial")}
+        for sink in trainer.loggers:
+            sink.log_metrics(numbers, step=record["step"])
+
+
+def learning_rates(trainer: Trainer) -> dict[str, float]:
+    """Learning rate of each parameter group as it stands for the next step: ``lr``, ``lr/1``, …"""
+    groups = [group for optimizer in trainer.optimizers for group in optimizer.param_groups]
+    return {f"lr/{index}" if index else "lr": float(group["lr"]) for index, group in enumerate(groups)}
+
+
+def _plain(value: Any) -> Any:
+    """JSON has no NaN and no infinity: they are written as words."""
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _before(line: str, position: Position) -> bool:
+    try:
+        record = json.loads(line)
+    except ValueError:  # the last line of a process that was killed
+        return False
+    if record.get("partial"):
+        return False
+    if record["kind"] == "interval":
+        return bool(record["step"] <= position.step)
+    if record["epoch"] == position.epoch:
+        # Within the epoch that goes on: validations before this point stay, the one still to come does not.
+        return bool(record["step"] < position.step or (record["step"] == position.step and not position.after_batch))
+    return bool(record["epoch"] < position.epoch)
+
+
+class _Meter:
+    """Throughput between two interval records, by the wall clock."""
+
+    def __init__(self) -> None:
+        self.restart()
+
+    def restart(self) -> None:
+        now = time.monotonic()
+        self._start = self._idle_since = now
+        self._waited = 0.0
+        self._utterances = 0
+        self._filled = self._whole = 0.0
+
+    def restart_wait(self) -> None:
+        """Time spent on a validation is neither training nor waiting for data."""
+        now = time.monotonic()
+        self._start += now - self._idle_since
+        self._idle_since = now
+
+    def arrived(self) -> None:
+        self._waited += time.monotonic() - self._idle_since
+
+    def count(self, facts: tuple[int, float, float]) -> None:
+        self._idle_since = time.monotonic()
+        self._utterances += facts[0]
+        self._filled += facts[1]
+        self._whole += facts[2]
+
+    def read(self) -> dict[str, float]:
+        seconds = max(time.monotonic() - self._start, 1e-9)
+        found = {
+            "utterances_per_second": round(self._utterances / seconds, 3),
+            "data_wait": round(self._waited / seconds, 4),
+        }
+        if self._whole:
+            found["padding"] = round(1 - self._filled / self._whole, 4)
+        self.restart()
+        return found
+
+

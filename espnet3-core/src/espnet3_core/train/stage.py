@@ -1,0 +1,207 @@
+"""Stage ``train``: fits the model of a training configuration, from the beginning or from where it stopped."""
+
+from __future__ import annotations
+
+import logging
+import math
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from espnet3_core.component import Component
+from espnet3_core.config.roles import TrainingConfig
+from espnet3_core.errors import UserError
+from espnet3_core.train.imports import import_lightning
+from espnet3_core.train.resume import Resume, find_resume, is_finished
+
+if TYPE_CHECKING:
+    from espnet3_core.recipe.context import StageContext
+
+DEFAULT_EPOCHS = 100
+"""When neither ``trainer.max_epochs`` nor ``trainer.max_steps`` is set."""
+
+
+def train(context: StageContext) -> None:
+    """Train, continue an interrupted training, or say that it is finished.
+
+    Raises:
+        UserError: Something in the configuration or the data is wrong.
+        Interrupted: A signal came; everything is saved.
+    """
+    config: TrainingConfig = context.config("training")
+    arguments = trainer_arguments(config)
+    resume = find_resume(context.experiment.checkpoints)
+    if resume is not None and is_finished(resume.position, arguments):
+        context.logger.info("training is finished (%s); raise training.trainer.max_epochs to go on", resume.position.words)
+        return
+    import_lightning()
+    from espnet3_core.train.data import TrainingData
+    from espnet3_core.train.randomness import seed_everything
+
+    data = TrainingData(context, resume.position if resume else None)
+    seed_everything(config.seed, "model")
+    module = build_module(context, config, data.tokenizer, fresh=resume is None)
+    fit(context, config, arguments, module, data, resume)
+
+
+def fit(
+    context: StageContext, config: TrainingConfig, arguments: dict[str, Any], module: Any, data: Any, resume: Resume | None
+) -> None:
+    """Run Lightning's trainer, from ``resume`` if there is one.
+
+    Args:
+        context: Of the stage.
+        config: Role ``training``.
+        arguments: Of the trainer.
+        module: A :class:`espnet3_core.train.module.TrainingModule`.
+        data: A ``LightningDataModule``.
+        resume: Where to go on.
+    """
+    trainer = build_trainer(context, config, arguments, resume)
+    if resume is not None:
+        context.logger.info("continuing from %s (%s)", resume.path.name, resume.position.words)
+        module.load_means(resume.state["means"], trainer.global_rank, trainer.world_size)
+    trainer.fit(module, datamodule=data, ckpt_path=str(resume.path) if resume else None)
+    _note_results(context, trainer)
+
+
+def trainer_arguments(config: TrainingConfig) -> dict[str, Any]:
+    """The arguments of ``lightning.Trainer`` with what they are when left out."""
+    arguments = dict(config.trainer)
+    if arguments.get("max_epochs") is None and arguments.get("max_steps", -1) == -1 and not arguments.get("max_time"):
+        arguments["max_epochs"] = DEFAULT_EPOCHS
+    return arguments
+
+
+def build_module(context: StageContext, config: TrainingConfig, tokenizer: Any, *, fresh: bool) -> Any:
+    """The training module around the model; ``init_from`` is loaded when training begins."""
+    from espnet3_core.train.checkpoints import load_weights
+    from espnet3_core.train.module import TrainingModule
+    from espnet3_core.train.statistics import load_statistics
+
+    model = context.build_model(stats=load_statistics(context), tokenizer=tokenizer)
+    if fresh and config.init_from is not None:
+        path = Path(config.init_from)
+        load_weights(model, path if path.is_absolute() else context.recipe.directory / path)
+        context.logger.info("weights from %s", path)
+    if config.module is None:
+        return TrainingModule(model, config)
+    module = config.module.build(model=model, training=config)
+    if not isinstance(module, TrainingModule):
+        raise UserError(
+            f"training.module: {type(module).__name__} is not a TrainingModule",
+            hint="derive it from espnet3_core.train.module.TrainingModule",
+        )
+    return module
+
+
+def build_trainer(context: StageContext, config: TrainingConfig, arguments: dict[str, Any], resume: Resume | None) -> Any:
+    """The trainer with core's callbacks, the recipe's own, and its loggers."""
+    from espnet3_core.train.checkpointing import Checkpointing
+    from espnet3_core.train.determinism import Determinism
+    from espnet3_core.train.journal import Journal
+    from espnet3_core.train.progress import TrainingProgress
+    from espnet3_core.train.summary import Banner
+
+    _quieten()
+    arguments = {key: instantiate(value, f"training.trainer.{key}", context) for key, value in arguments.items()}
+    progress = TrainingProgress()
+    journal = Journal(context.experiment.metrics, (progress.report,))
+    saving = Checkpointing(context.experiment.checkpoints, config.checkpoint)
+    if resume is not None:
+        saving.restore(dict(resume.state))
+        if context.rank == 0:
+            journal.continue_from(resume.position)
+    theirs = [component.build(**context.needs()) for component in config.callbacks]
+    bar = [progress] if arguments.pop("enable_progress_bar", True) else []
+    arguments["callbacks"] = [
+        Determinism(config.seed, resume.position if resume else None),
+        Banner(context.logger),
+        journal,
+        *theirs,
+        *_as_list(arguments.pop("callbacks", None)),
+        *bar,
+        saving,
+    ]
+    arguments["logger"] = _loggers(context, config, arguments.get("logger"))
+    arguments.setdefault("default_root_dir", str(context.experiment.directory))
+    arguments.setdefault("enable_model_summary", False)
+    arguments.update(use_distributed_sampler=False, enable_progress_bar=bool(bar))
+    if resume is not None:
+        arguments["num_sanity_val_steps"] = 0
+    return _trainer_class(config)(**arguments)
+
+
+def _trainer_class(config: TrainingConfig) -> Any:
+    from lightning.pytorch import Trainer
+
+    if config.trainer_class is None:
+        return Trainer
+    from espnet3_core.build import locate
+
+    found = locate(config.trainer_class, "training.trainer_class")
+    if not (isinstance(found, type) and issubclass(found, Trainer)):
+        raise UserError(
+            f"training.trainer_class: {config.trainer_class} is not a lightning Trainer",
+            hint="derive it from lightning.pytorch.Trainer",
+        )
+    return found
+
+
+def _loggers(context: StageContext, config: TrainingConfig, extra: Any) -> Any:
+    """Loggers by name and those of ``trainer.logger``; False when there are none."""
+    named = [component.build(**context.needs()) for component in config.loggers]
+    if extra is True:
+        if named:
+            raise UserError(
+                "training.trainer.logger: true asks for Lightning's own logger, and training.loggers has others",
+                hint="remove one of the two",
+            )
+        return True
+    return [*named, *_as_list(extra or None)] or False
+
+
+def _as_list(value: Any) -> list[Any]:
+    if value is None:
+        return []
+    return list(value) if isinstance(value, (list, tuple)) else [value]
+
+
+def instantiate(value: Any, path: str, context: StageContext) -> Any:
+    """Objects in place of nodes with ``_target_`` (loggers, callbacks, strategies, profilers, plugins)."""
+    if isinstance(value, dict) and "_target_" in value:
+        return Component.from_node(value, path=path).build(**context.needs())
+    if isinstance(value, (list, tuple)):
+        return [instantiate(item, f"{path}.{index}", context) for index, item in enumerate(value)]
+    return value
+
+
+def _quieten() -> None:
+    """Leave out what Lightning says about things that are settled here."""
+    for name in ("lightning.pytorch", "lightning.fabric", "lightning.pytorch.utilities.rank_zero"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for message in (
+        r".*does not have many workers.*",
+        r".*smaller than the logging interval.*",
+        r".*Checkpoint directory .* exists and is not empty.*",
+        r".*recommended to use `self.log\(.*sync_dist=True.*",
+        r".*Found .* module\(s\) in eval mode.*",
+        r".*You have overridden `on_before_batch_transfer`.*",
+        r".*The `srun` command is available.*",
+        r".*`isinstance\(treespec, LeafSpec\)` is deprecated.*",
+    ):
+        warnings.filterwarnings("ignore", message=message)
+
+
+def _note_results(context: StageContext, trainer: Any) -> None:
+    from espnet3_core.train.checkpoints import read_index
+
+    if not trainer.is_global_zero:
+        return
+    facts: dict[str, Any] = {"epochs": trainer.current_epoch, "steps": trainer.global_step}
+    for table in read_index(context.experiment.checkpoints).get("selections", []):
+        if table["kept"] and math.isfinite(table["kept"][0]["value"]):
+            best = table["kept"][0]
+            facts[f"best {table['monitor']}"] = best["value"]
+            context.logger.info("best %s %.5g: %s", table["monitor"], best["value"], best["file"])
+    context.note(**facts)
