@@ -40,7 +40,7 @@ class CTC(nn.Module):
         self.out = nn.Linear(input_size, vocab_size)
 
     def log_probs(self, hidden: Tensor) -> Tensor:
-        """``(batch, frames, size)`` to ``(batch, frames, vocab_size)`` log-probabilities, float32 at least."""
+        """``(batch, frames, size)`` to ``(batch, frames, vocab)`` log-probabilities in float32 or more."""
         logits = self.out(self.dropout(hidden))
         return logits.log_softmax(-1, dtype=None if logits.dtype == torch.float64 else torch.float32)
 
@@ -123,7 +123,7 @@ class LabelSmoothingLoss(nn.Module):
                 label_smoothing=share,
             )
             count = (labels != self.ignored).sum()
-            total = total - count * _entropy(self.smoothing, size)
+            total = total - count.to(total.dtype) * _entropy(self.smoothing, size)
             return total / (labels.shape[0] if self.normalize == "batch" else count.clamp(min=1))
 
 

@@ -25,8 +25,8 @@ class LogMelConfig:
     floor: float = 1e-10
     """Smallest band energy before the natural logarithm."""
     dynamic_range_db: float | None = None
-    """Bands more than this many dB below the loudest band of the utterance are raised to that level:
-    recordings of other levels and noise floors then look alike, and so does digital silence. None keeps them."""
+    """Bands more than this many dB below the loudest band of the utterance are raised to that level, so
+    that recordings of other levels and noise floors look alike, digital silence included. None keeps them."""
 
 
 @dataclass(kw_only=True)
