@@ -78,6 +78,8 @@ class Sources:
                 self._depth -= 1
             return
         aside = _take_local_modules()
+        if _active:
+            _active[-1]._modules = aside
         finder = RecipeFinder(self.directory)
         sys.meta_path.insert(0, finder)
         sys.path.insert(0, str(self.directory))
@@ -93,7 +95,7 @@ class Sources:
             if str(self.directory) in sys.path:
                 sys.path.remove(str(self.directory))
             self._modules = _take_local_modules()
-            sys.modules.update(aside)
+            sys.modules.update(_active[-1]._modules if _active else aside)
 
 
 _active: list[Sources] = []

@@ -1,0 +1,338 @@
+"""Decoding of batches: items are read ahead, go through the model, and come back as plain records."""
+
+from __future__ import annotations
+
+import contextvars
+import os
+import time
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from espnet3_core.errors import UserError
+from espnet3_core.infer.executors import WORKER
+from espnet3_core.infer.planning import Work
+from espnet3_core.protocols import Batch, Item
+from espnet3_core.recipe.context import StageContext
+from espnet3_core.recipe.workers import ContextReference
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a shard.
+
+    Attributes:
+        records: One per item, in the order of the shard.
+        seconds: Time that the model took.
+    """
+
+    records: list[dict[str, Any]]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class DecoderSetup:
+    """Makes a :class:`Decoder` in a worker; sent there as a reference to the context.
+
+    Attributes:
+        reference: Names the context.
+        checkpoint: File of the weights.
+    """
+
+    reference: ContextReference
+    checkpoint: Path
+
+    def __call__(self) -> Decoder:
+        """Open the context, read the test sets and load the model."""
+        from espnet3_core.infer.stage import works_of
+
+        context = self.reference.open()
+        return Decoder(context, works_of(context), self.checkpoint)
+
+
+class Decoder:
+    """Decodes shards of the test sets with a model that is built once.
+
+    Args:
+        context: The stage's context.
+        works: The test sets.
+        checkpoint: File of the weights.
+    """
+
+    def __init__(self, context: StageContext, works: Sequence[Work], checkpoint: Path) -> None:
+        self.config = context.config("inference")
+        self.offsets = [work.offset for work in works]
+        self.works = list(works)
+        self.device = pick_device(self.config.device)
+        tokenizer = context.build_tokenizer()
+        self.prepared = [prepared(context, work.dataset, tokenizer) for work in works]
+        self.collate = collator_of(context, tokenizer)
+        self.sample_rate = context.sample_rate
+        self.infer = load_search(context, tokenizer, checkpoint, self.device)
+        self._reader = ThreadPoolExecutor(1, thread_name_prefix="reader")
+        self._ahead: dict[tuple[int, ...], Future[list[Item | UserError]]] = {}
+
+    def prefetch(self, shard: Sequence[int]) -> None:
+        """Start to read the items of a shard."""
+        key = tuple(shard)
+        if key not in self._ahead:
+            run = contextvars.copy_context().run
+            self._ahead[key] = self._reader.submit(run, self._read, key)
+
+    def __call__(self, shard: Sequence[int]) -> Outcome:
+        """Decode the items of a shard.
+
+        Raises:
+            UserError: With ``on_error: stop``: an item cannot be read or decoded.
+        """
+        self.prefetch(shard)
+        items = self._ahead.pop(tuple(shard)).result()
+        records: list[dict[str, Any]] = [{} for _ in items]
+        good: list[int] = []
+        for position, item in enumerate(items):
+            if isinstance(item, UserError):
+                records[position] = self._failed(shard[position], item)
+            else:
+                good.append(position)
+        start = time.perf_counter()
+        for position, record in zip(good, self._decode([items[p] for p in good]), strict=True):  # type: ignore[misc]
+            records[position] = record
+        return Outcome(records, time.perf_counter() - start)
+
+    def _read(self, shard: Sequence[int]) -> list[Item | UserError]:
+        return [self._item(index) for index in shard]
+
+    def _item(self, index: int) -> Item | UserError:
+        number = max(n for n, offset in enumerate(self.offsets) if offset <= index)
+        local = index - self.offsets[number]
+        try:
+            return {**self.prepared[number][local], "id": self.works[number].ids[local]}
+        except UserError as error:
+            return error
+
+    def _failed(self, index: int, error: UserError) -> dict[str, Any]:
+        if self.config.on_error == "stop":
+            raise _with_advice(error)
+        number = max(n for n, offset in enumerate(self.offsets) if offset <= index)
+        name = self.works[number].ids[index - self.offsets[number]]
+        return {"id": name, "error": error.message}
+
+    def _decode(self, items: list[Item]) -> list[dict[str, Any]]:
+        """Results of some items; a batch that is too large for the memory is halved."""
+        if not items:
+            return []
+        try:
+            return self._decode_batch(items)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+        free_memory(self.device)
+        if len(items) > 1:
+            half = len(items) // 2
+            return [*self._decode(items[:half]), *self._decode(items[half:])]
+        problem = UserError(
+            f"utterance {items[0]['id']!r} alone needs more memory than {self.device} has",
+            hint="decode it on another device, with a narrower beam, or cut it into parts",
+        )
+        if self.config.on_error == "stop":
+            raise problem
+        return [{"id": items[0]["id"], "error": problem.message}]
+
+    def _decode_batch(self, items: list[Item]) -> list[dict[str, Any]]:
+        ids = [item["id"] for item in items]
+        try:
+            batch = to_device(self.collate(items), self.device)
+            with arithmetic(self.device, self.config.precision), seeded(self.config.seed, ids):
+                results = self.infer(batch)
+        except UserError as error:
+            if self.config.on_error == "stop":
+                raise _with_advice(_naming(error, ids)) from error
+            if len(items) > 1:
+                return [record for item in items for record in self._decode_batch([item])]
+            return [{"id": ids[0], "error": error.message}]
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                error.add_note(f"while decoding {_listed(ids)}")
+            raise
+        except Exception as error:
+            error.add_note(f"while decoding {_listed(ids)}")
+            raise
+        check_results(results, ids)
+        return [
+            {"id": name, **plain(result), **self._duration(item)}
+            for name, item, result in zip(ids, items, results, strict=True)
+        ]
+
+    def _duration(self, item: Item) -> dict[str, float]:
+        speech = item.get("speech")
+        if speech is None or not self.sample_rate:
+            return {}
+        return {"duration": round(len(speech) / self.sample_rate, 6)}
+
+
+def prepared(context: StageContext, dataset: Any, tokenizer: Any) -> Any:
+    """A test set with what happens to each item before collation; never augmented."""
+    from espnet3_core.data.dataset import PreparedDataset
+
+    config = context.config("training").dataset
+    transforms = [component.build(**context.needs()) for component in config.preprocess]
+    return PreparedDataset(
+        dataset, sample_rate=context.sample_rate, preprocess=transforms, tokenizer=tokenizer
+    )
+
+
+def collator_of(context: StageContext, tokenizer: Any) -> Callable[[list[Item]], Batch]:
+    """The recipe's collator."""
+    needs = context.needs()
+    if tokenizer is not None:
+        needs |= {"tokenizer": tokenizer, "vocab_size": len(tokenizer)}
+    return context.config("training").collator.build(**needs)  # type: ignore[no-any-return]
+
+
+def load_search(
+    context: StageContext, tokenizer: Any, checkpoint: Path, device: torch.device
+) -> Callable[[Batch], list[dict[str, Any]]]:
+    """The function that decodes a batch: of the search that the configuration names, or of the model.
+
+    Raises:
+        UserError: The checkpoint is another model's, or nothing can decode.
+    """
+    from espnet3_core.train.checkpoints import load_weights
+
+    model = context.build_model(tokenizer=tokenizer)
+    load_weights(model, checkpoint)
+    model.eval().to(device)
+    component = context.config("inference").search
+    if component is None:
+        if not callable(getattr(model, "infer", None)):
+            raise UserError(
+                f"{type(model).__name__} has no infer(batch), and inference.search names no search",
+                hint="set inference.search; espnet3 list search shows what there is",
+            )
+        return model.infer  # type: ignore[no-any-return]
+    needs = context.needs() | {"model": model, "tokenizer": tokenizer, "device": device}
+    if tokenizer is not None:
+        needs["vocab_size"] = len(tokenizer)
+    return component.build(**needs).infer  # type: ignore[no-any-return]
+
+
+def pick_device(wanted: str) -> torch.device:
+    """The device that a configuration asks for; workers share several GPUs out among themselves.
+
+    Raises:
+        UserError: There is no such device.
+    """
+    import torch
+
+    count = torch.cuda.device_count() if wanted == "auto" or wanted.startswith("cuda") else 0
+    if wanted == "auto":
+        wanted = "cuda" if count else "cpu"
+    if wanted.startswith("cuda"):
+        index = int(wanted.partition(":")[2] or int(os.environ.get(WORKER, "0")) % max(1, count))
+        if index >= count:
+            raise UserError(
+                f"inference.device: {wanted}: this machine has {count} CUDA devices", hint="device: cpu, or auto"
+            )
+        return torch.device("cuda", index)
+    try:
+        return torch.device(wanted)
+    except RuntimeError as error:
+        raise UserError(
+            f"inference.device: {wanted!r} is not a device", hint="auto, cpu, cuda or cuda:1"
+        ) from error
+
+
+@contextmanager
+def arithmetic(device: torch.device, precision: str) -> Iterator[None]:
+    """No gradients, and the forward pass in a precision (``fp32``, ``bf16``, ``fp16``)."""
+    import torch
+
+    dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
+    with torch.inference_mode(), torch.autocast(device.type, dtype, enabled=precision != "fp32"):
+        yield
+
+
+@contextmanager
+def seeded(seed: int, ids: Sequence[str]) -> Iterator[None]:
+    """Draw random numbers from the seed and the utterances, so that their order does not matter."""
+    import torch
+
+    torch.manual_seed(seed * 2**32 + zlib.crc32("\n".join(ids).encode()))
+    yield
+
+
+def to_device(batch: Mapping[str, Any], device: torch.device) -> Batch:
+    """A batch whose tensors are on a device."""
+    import torch
+
+    return {
+        key: value.to(device, non_blocking=True) if isinstance(value, torch.Tensor) else value
+        for key, value in batch.items()
+    }
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an exception says that the memory of a device or of the machine did not suffice."""
+    import torch
+
+    text = str(error).lower()
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(
+        words in text for words in ("out of memory", "can't allocate memory", "cudnn_status_alloc_failed")
+    )
+
+
+def free_memory(device: torch.device) -> None:
+    """Give back what the failed batch held."""
+    import gc
+
+    import torch
+
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+
+
+def check_results(results: Any, ids: Sequence[str]) -> None:
+    """One dict per utterance.
+
+    Raises:
+        UserError: The search or model returned something else.
+    """
+    if not isinstance(results, list) or not all(isinstance(result, Mapping) for result in results):
+        raise UserError(f"infer(batch) returned {type(results).__name__}, and a list of dicts is expected")
+    if len(results) != len(ids):
+        raise UserError(f"infer(batch) returned {len(results)} results for {len(ids)} utterances")
+
+
+def plain(value: Any) -> Any:
+    """A result as JSON can say it: tensors and arrays become numbers and lists."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items() if key != "id"}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    return value
+
+
+def _naming(error: UserError, ids: Sequence[str]) -> UserError:
+    if any(name in error.message for name in ids):
+        return error
+    return UserError(f"{_listed(ids)}: {error.message}", hint=error.hint)
+
+
+def _with_advice(error: UserError) -> UserError:
+    advice = "inference.on_error=record notes such utterances as failed and goes on"
+    return UserError(error.message, hint=f"{error.hint}; {advice}" if error.hint else advice)
+
+
+def _listed(ids: Sequence[str]) -> str:
+    names = ", ".join(ids[:3]) + (f" and {len(ids) - 3} more" if len(ids) > 3 else "")
+    return f"utterance{'s' if len(ids) > 1 else ''} {names}"

@@ -1,0 +1,91 @@
+"""What is to be decoded, in which batches: longest first, each test set by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from espnet3_core.errors import UserError
+
+
+@dataclass
+class Work:
+    """One test set.
+
+    Attributes:
+        name: Its name.
+        dataset: The dataset.
+        ids: Ids of its items.
+        seconds: Lengths of its items; None when the dataset does not tell.
+        offset: Number of its first item among the items of all test sets.
+        done: Records of items that are finished, by index.
+        audio: Seconds of audio decoded in this run.
+        spent: Seconds that this took, summed over workers.
+    """
+
+    name: str
+    dataset: Any
+    ids: list[str]
+    seconds: list[float] | None
+    offset: int = 0
+    done: dict[int, dict[str, Any]] = field(default_factory=dict)
+    audio: float = 0.0
+    spent: float = 0.0
+
+    @property
+    def left(self) -> list[int]:
+        """Indices of the items that are not finished."""
+        return [index for index in range(len(self.ids)) if index not in self.done]
+
+
+def make_work(name: str, dataset: Any, offset: int = 0) -> Work:
+    """The work on a test set.
+
+    Raises:
+        UserError: It is empty, or two items have one id.
+    """
+    from espnet3_core.data.dataset import ids_of, lengths_of
+
+    if len(dataset) == 0:
+        raise UserError(f"inference.test_sets.{name}: there is nothing in it")
+    lengths = lengths_of(dataset)
+    return Work(name, dataset, ids_of(dataset), None if lengths is None else list(map(float, lengths)), offset)
+
+
+def batches_of(
+    items: Sequence[int],
+    lengths: Sequence[float] | None,
+    *,
+    seconds: float | None,
+    size: int | None,
+    workers: int = 1,
+) -> list[list[int]]:
+    """Group items into batches, longest first.
+
+    Args:
+        items: Indices to decode.
+        lengths: Seconds of every item by index; None keeps the order, in batches of ``size`` or of 8.
+        seconds: Most seconds of padded audio in a batch (longest item times number of items).
+        size: Most items in a batch.
+        workers: With several, batches are made small enough for each worker to get some.
+
+    Returns:
+        Batches of indices; each item stands in exactly one.
+    """
+    if lengths is None:
+        count = size or 8
+        return [list(items[start : start + count]) for start in range(0, len(items), count)]
+    order = sorted(items, key=lambda index: -lengths[index])
+    limit = float("inf") if seconds is None else seconds
+    if workers > 1 and order:
+        limit = min(limit, sum(lengths[index] for index in order) / (4 * workers))
+    most = size or len(order)
+    batches: list[list[int]] = []
+    for index in order:
+        last = batches[-1] if batches else None
+        if last is None or len(last) >= most or (len(last) + 1) * lengths[last[0]] > limit:
+            batches.append([index])
+        else:
+            last.append(index)
+    return batches

@@ -1,0 +1,63 @@
+"""A stage's context in another process: what is sent there, and how it is opened."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from espnet3_core.config.roles import SCHEMAS
+from espnet3_core.errors import UserError
+from espnet3_core.recipe.context import StageContext
+from espnet3_core.recipe.experiment import Experiment
+from espnet3_core.recipe.recipe import Recipe
+from espnet3_core.recipe.sources import activate_in_worker
+
+
+@dataclass(frozen=True)
+class ContextReference:
+    """Names a stage's context; it is small and can be pickled.
+
+    Attributes:
+        recipe: The recipe's folder.
+        experiment: The experiment's folder, which holds the configurations that the stage runs with.
+        stage: Name of the stage.
+        stems: Stem of each role's YAML.
+    """
+
+    recipe: Path
+    experiment: Path
+    stage: str
+    stems: Mapping[str, str]
+
+    @classmethod
+    def of(cls, context: StageContext) -> ContextReference:
+        """The reference of a context whose configurations have been saved."""
+        directory = context.experiment.directory
+        return cls(context.recipe.directory, directory, context.stage.name, dict(context.stems))
+
+    def open(self) -> StageContext:
+        """The context, in the process that calls; the recipe is active there from now on.
+
+        Raises:
+            UserError: The recipe or a saved configuration has gone.
+        """
+        from espnet3_core.config.load import load_resolved
+
+        activate_in_worker(self.recipe)
+        recipe, experiment = Recipe.load(self.recipe), Experiment(self.experiment)
+        stage = next((stage for stage in recipe.system.stages if stage.name == self.stage), None)
+        if stage is None:
+            raise UserError(f"{recipe.system_ref} has no stage {self.stage!r} any more")
+        configs = {}
+        for role in stage.roles:
+            file = experiment.config_file("training" if role == "training" else self.stems.get(role, role))
+            configs[role] = load_resolved(file, role, recipe.system.schemas.get(role, SCHEMAS[role]))
+        return StageContext(
+            recipe=recipe,
+            experiment=experiment,
+            stage=stage,
+            stems=self.stems,
+            catalog=recipe.catalog,
+            configs=configs,
+        )
