@@ -28,7 +28,7 @@ _MENDS = {
 
 
 def _os_error(error: BaseException) -> OSError | None:
-    """The operating system's error behind ``error``: itself, or what it was raised from (torch.save wraps)."""
+    """The operating system's error behind ``error``: itself, or what caused it (torch.save wraps)."""
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, OSError) and seen.errno in _MENDS:

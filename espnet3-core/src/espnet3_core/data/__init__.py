@@ -1,0 +1,1 @@
+"""Data: audio files, manifests, batches, loaders, augmentation, and preparing a corpus."""

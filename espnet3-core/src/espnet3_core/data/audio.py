@@ -25,7 +25,7 @@ AUDIO_SUFFIXES = frozenset(
 """Suffixes that a folder of audio is searched for."""
 
 OVERSHOOT = 0.5
-"""Seconds by which a segment's end may lie beyond the end of its file (Kaldi's extract-segments allows as much)."""
+"""Seconds by which a segment may end beyond its file; Kaldi's extract-segments allows as much."""
 
 Samples = NDArray[np.float32]
 ChannelPolicy = Literal["reject", "first", "mean"]
@@ -100,7 +100,8 @@ def _explained(origin: Origin) -> Iterator[None]:
             raise origin.error("is empty (0 bytes)", "copy it again, or leave the utterance out") from error
         reason = str(getattr(error, "error_string", error)).strip().rstrip(".")
         raise origin.error(
-            f"cannot be decoded: {reason}", "it is damaged, cut off, or not audio: copy it again or leave it out"
+            f"cannot be decoded: {reason}",
+            "it is damaged, cut off, or not audio: copy it again or leave it out",
         ) from error
 
 
@@ -225,7 +226,8 @@ def _mono(samples: Samples, policy: ChannelPolicy | int, origin: Origin) -> Samp
             f"has {count} channels, and one is wanted",
             "set `channels: first` or `channels: mean` on the dataset to say which",
         )
-    return samples.mean(axis=1, dtype=np.float32)
+    mean: Samples = samples.mean(axis=1, dtype=np.float32)
+    return mean
 
 
 def resample(samples: Samples, source: float, target: float) -> Samples:

@@ -41,7 +41,9 @@ def read_folder(folder: Path) -> Table:
             data = path.read_bytes() if path.exists() else None
             text = None if data is None else " ".join(data.decode("utf-8-sig").split())
         except UnicodeDecodeError:
-            table.findings.append(Finding(message="not UTF-8 text", place=str(path), hint="save the file as UTF-8"))
+            table.findings.append(
+                Finding(message="not UTF-8 text", place=str(path), hint="save the file as UTF-8")
+            )
             text = ""
         except OSError as error:
             raise UserError(f"cannot read {path}: {error.strerror or error}") from error
@@ -52,7 +54,10 @@ def read_folder(folder: Path) -> Table:
     if any(text is not None for text in texts):
         table.columns["text"] = [text or "" for text in texts]
         table.findings += [
-            Finding(message=f"no text beside this recording: {Path(name).stem}.txt is missing", place=str(folder / name))
+            Finding(
+                message=f"no text beside this recording: {Path(name).stem}.txt is missing",
+                place=str(folder / name),
+            )
             for name, text in zip(files, texts, strict=True)
             if text is None
         ]

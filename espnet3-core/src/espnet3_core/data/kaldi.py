@@ -82,8 +82,8 @@ def _recordings(path: Path, table: Table) -> dict[str, tuple[int, str, str]]:
                 continue
             value, channel = simple
         elif not value or (".ark:" in value and value.rpartition(":")[2].isdigit()):
-            scp.broken(number, f"{key!r} has no audio file" if not value else f"{key!r} lies in a Kaldi archive",
-                       "write the path of an audio file here")  # fmt: skip
+            problem = "lies in a Kaldi archive" if value else "has no audio file"
+            scp.broken(number, f"{key!r} {problem}", "write the path of an audio file here")
             continue
         recordings[key] = (number, value, channel)
     table.findings.extend(scp.findings)

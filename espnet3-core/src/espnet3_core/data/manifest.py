@@ -73,7 +73,8 @@ def _locate(config: ManifestConfig, recipe_dir: Path) -> tuple[Path, str]:
     form = _SUFFIXES.get(path.suffix.lower()) if config.format == "auto" else config.format
     if form is None:
         raise UserError(
-            f"cannot tell the format of manifest {path} from its suffix", hint="set `format: tsv`, csv or jsonl"
+            f"cannot tell the format of manifest {path} from its suffix",
+            hint="set `format: tsv`, csv or jsonl",
         )
     return path, form
 
@@ -198,7 +199,7 @@ class Manifest:
         if "://" in path:
             from espnet3_core.catalog import current_catalog
 
-            return os.fspath(current_catalog().resolve_source(path))
+            return str(os.fspath(current_catalog().resolve_source(path)))
         return os.path.join(self._root, os.path.expanduser(path))
 
     def describe(self, index: int) -> dict[str, Any]:
@@ -242,7 +243,9 @@ class Manifest:
     def missing(self) -> list[Finding]:
         """A finding for each utterance whose audio file does not exist; nothing is decoded."""
         return [
-            Finding(message=f"utterance {self._ids[index]!r}: {path} does not exist", place=self.source(index))
+            Finding(
+                message=f"utterance {self._ids[index]!r}: {path} does not exist", place=self.source(index)
+            )
             for index in range(len(self) if self._audio is not None else 0)
             if not os.path.isfile(path := self.audio_path(index))
         ]

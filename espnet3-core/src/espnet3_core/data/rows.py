@@ -13,7 +13,7 @@ from espnet3_core.data.tables import Table
 
 
 def times(table: Table, columns: dict[str, list[str]]) -> tuple[NDArray[np.float64], ...]:
-    """Start, end and whole duration of each row in seconds, NaN where unknown; the columns are taken out."""
+    """Start, end and whole duration of each row in seconds, NaN where unknown; takes the columns out."""
     duration = columns.pop("duration", None)
     cut = "start" in columns or "end" in columns
     start = _numbers(table, columns.pop("start", None), "start", empty=0.0)
@@ -65,6 +65,7 @@ def derived_ids(
 
 
 def check_ids(table: Table, ids: Sequence[str], *, explicit: bool) -> None:
+    """Note ids that are empty, contain blanks, or stand twice."""
     first: dict[str, int] = {}
     for line, name in zip(table.lines, ids, strict=True):
         if explicit and (not name or len(name.split()) != 1):

@@ -128,6 +128,7 @@ def read_frames(path: str, header: SphereHeader, start: int, stop: int) -> NDArr
         data = stream.read((stop - start) * step)
     if len(data) < (stop - start) * step:
         raise SphereError(f"is truncated: frames {start} to {stop} cannot be read")
+    samples: NDArray[np.float32]
     if header.coding != "pcm":
         samples = _table(header.coding)[np.frombuffer(data, np.uint8)]
     elif header.width == 1:

@@ -85,7 +85,9 @@ def _decoded(data: bytes, table: Table) -> Iterator[str]:
 def read_tsv(path: Path) -> Table:
     """A tab-separated file with a header line; quotes have no meaning in it."""
     table = Table(str(path))
-    rows = ((number, line.split("\t")) for number, line in enumerate(read_lines(path, table), 1) if line.strip())
+    rows = (
+        (number, line.split("\t")) for number, line in enumerate(read_lines(path, table), 1) if line.strip()
+    )
     return _with_header(table, rows)
 
 
@@ -183,7 +185,7 @@ def resolve_headers(table: Table, mapping: dict[str, str]) -> dict[str, str]:
     listed = ", ".join(table.columns)
     findings = [
         Finding(
-            message=f"`columns` names the header {header!r} for {name}, which is not there; headers: {listed}",
+            message=f"`columns` names the header {header!r} for {name}, not among: {listed}",
             place=table.place(1),
             hint=did_you_mean(header, table.columns),
         )

@@ -1,0 +1,176 @@
+"""Loading batches: a ``DataLoader`` that leaves global randomness alone and raises readable errors."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader
+
+from espnet3_core.config.roles import BatchConfig
+from espnet3_core.data.collate import PadCollator
+from espnet3_core.data.dataset import Key, PreparedDataset, lengths_of, measure_lengths
+from espnet3_core.data.randomness import stable_seed
+from espnet3_core.data.sampler import BatchSampler
+from espnet3_core.errors import UserError
+from espnet3_core.protocols import Batch, Item
+
+_log = logging.getLogger(__name__)
+
+
+class _Failed:
+    """An error of the user on its way from a worker process; raised again where batches are consumed."""
+
+    def __init__(self, error: UserError) -> None:
+        self.error = error
+
+
+class _Guarded:
+    """A dataset that hands out user errors instead of raising them, so that workers do not garble them."""
+
+    def __init__(self, dataset: Any) -> None:
+        self.dataset = dataset
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitems__(self, keys: Sequence[Key]) -> list[Item] | _Failed:
+        try:
+            return [self.dataset[key] for key in keys]
+        except UserError as error:
+            return _Failed(error)
+
+
+class _GuardedCollator:
+    """A collator that passes failures on."""
+
+    def __init__(self, collator: Callable[[Sequence[Item]], Batch]) -> None:
+        self.collator = collator
+
+    def __call__(self, items: list[Item] | _Failed) -> Batch | _Failed:
+        if isinstance(items, _Failed):
+            return items
+        try:
+            return self.collator(items)
+        except UserError as error:
+            return _Failed(error)
+
+
+def _one_thread(worker: int) -> None:
+    torch.set_num_threads(1)
+
+
+class Loader(DataLoader[Any]):
+    """Batches of one device. Made by :func:`build_loader`.
+
+    Attributes:
+        left_out: Utterances left out for their length.
+    """
+
+    batch_sampler: BatchSampler
+    left_out: int = 0
+
+    def set_epoch(self, epoch: int, start_batch: int = 0) -> None:
+        """Choose the epoch, and how many of this device's batches in it have been consumed already."""
+        self.batch_sampler.set_epoch(epoch, start_batch)
+
+    def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
+        sampler = self.batch_sampler
+        if isinstance(self.generator, torch.Generator):
+            self.generator.manual_seed(stable_seed("workers", sampler.seed, sampler.epoch, sampler.rank))
+        for batch in super().__iter__():
+            if isinstance(batch, _Failed):
+                raise batch.error
+            yield batch
+
+
+def build_loader(
+    dataset: PreparedDataset | Any,
+    batch: BatchConfig,
+    *,
+    collator: Callable[[Sequence[Item]], Batch] | None = None,
+    seed: int = 0,
+    rank: int = 0,
+    world_size: int = 1,
+    shuffle: bool | None = None,
+    lengths: Any = None,
+    sample_rate: int | None = None,
+    min_seconds: float | None = None,
+    max_seconds: float | None = None,
+    pin_memory: bool = False,
+    multiprocessing_context: str | None = None,
+) -> Loader:
+    """Make the loader of one device.
+
+    Args:
+        dataset: Prepared items; asked for by :class:`~espnet3_core.data.dataset.Key`.
+        batch: Limits, shuffling, workers.
+        collator: Items to a batch; None pads (``core/pad``).
+        seed: Of the order of batches.
+        rank: This device.
+        world_size: Number of devices.
+        shuffle: Overrides ``batch.shuffle``.
+        lengths: Seconds of each item; None asks the dataset, and loads each item once if it does not know
+            and ``batch.seconds``, ``min_seconds`` or ``max_seconds`` needs them.
+        sample_rate: Rate in Hz, to turn samples into seconds in that case.
+        min_seconds: Shorter items are left out.
+        max_seconds: Longer items are left out.
+        pin_memory: Page-locked host memory, where ``batch.pin_memory`` leaves it open.
+        multiprocessing_context: ``spawn``, ``fork`` or ``forkserver``; None for the platform's default.
+
+    Raises:
+        UserError: The dataset is empty, all of it is left out, or the limits are missing.
+    """
+    if len(dataset) == 0:
+        raise UserError("the dataset is empty", hint="check the manifest and its `where`")
+    needed = any(limit is not None for limit in (batch.seconds, min_seconds, max_seconds))
+    lengths = lengths_of(dataset) if lengths is None else lengths
+    if lengths is None and needed and sample_rate is not None:
+        lengths = measure_lengths(dataset, sample_rate)
+    keep = None if lengths is None else within(lengths, min_seconds, max_seconds)
+    if keep is not None and not keep.any():
+        raise UserError(
+            f"all {len(keep)} utterances are shorter than min_seconds {min_seconds} or longer than "
+            f"max_seconds {max_seconds}"
+        )
+    sampler = BatchSampler(
+        lengths,
+        batch,
+        count=len(dataset),
+        seed=seed,
+        rank=rank,
+        world_size=world_size,
+        shuffle=shuffle,
+        keep=keep,
+        dataset=dataset,
+        names=dataset.ids() if callable(getattr(dataset, "ids", None)) else None,
+    )
+    loader = Loader(
+        _Guarded(dataset),  # type: ignore[arg-type]
+        batch_sampler=sampler,
+        collate_fn=_GuardedCollator(collator or PadCollator()),
+        num_workers=batch.workers,
+        persistent_workers=batch.workers > 0,
+        pin_memory=pin_memory if batch.pin_memory is None else batch.pin_memory,
+        worker_init_fn=_one_thread if batch.workers else None,
+        generator=torch.Generator(),
+        multiprocessing_context=multiprocessing_context if batch.workers else None,
+    )
+    loader.left_out = 0 if keep is None else int((~keep).sum())
+    if loader.left_out:
+        _log.warning(
+            "%d of %d utterances are left out: shorter than %s s or longer than %s s",
+            loader.left_out, len(dataset), min_seconds, max_seconds,
+        )  # fmt: skip
+    return loader
+
+
+def within(lengths: Any, shortest: float | None, longest: float | None) -> Any:
+    """Mask of the lengths inside the bounds, ends included."""
+    values = np.asarray(lengths, np.float64)
+    low = -np.inf if shortest is None else shortest
+    high = np.inf if longest is None else longest
+    return (values >= low) & (values <= high)
