@@ -1,9 +1,6 @@
-"""Runs this recipe: ``python run.py --stages train …`` is ``espnet3 run . --stages train …``."""
+"""Run this recipe from its own folder; ``espnet3 run`` is the same with more options."""
 
-import sys
-from pathlib import Path
-
-from espnet3_core.cli.main import main
+from espnet3_core.cli.recipe_main import main
 
 if __name__ == "__main__":
-    sys.exit(main(["run", str(Path(__file__).parent), *sys.argv[1:]]))
+    main(__file__)

@@ -17,6 +17,7 @@ from dataset.strings import SAMPLE_RATE, SPEAKERS, DigitString, Recording, make_
 from espnet3_core.data.builder import DatasetBuilder
 from espnet3_core.data.download import download, extract
 from espnet3_core.errors import UserError
+from espnet3_core.files import atomic_write_json, atomic_write_text
 from numpy.typing import NDArray
 
 COMMIT = "26eb9aaf76e81b692f806f9140c2d2777410d7a1"
@@ -113,7 +114,7 @@ class FSDDBuilder(DatasetBuilder):
         for part in self._parts():
             strings = make_strings(part.recordings, part.name, part.passes, self.seed)
             _write_part(temporary, part.name, strings, audio)
-        (temporary / "settings.json").write_text(json.dumps(self._settings()), "utf-8")
+        atomic_write_json(temporary / "settings.json", self._settings())
         shutil.rmtree(self.output, ignore_errors=True)
         temporary.rename(self.output)
 
@@ -188,4 +189,4 @@ def _write_part(
         soundfile.write(folder / path, render(string, audio), SAMPLE_RATE, subtype="PCM_16")
         used = " ".join(recording.name for recording in string.recordings)
         rows.append("\t".join((string.id, path, string.text, string.speaker, used)))
-    (folder / f"{name}.tsv").write_text("\n".join(rows) + "\n", "utf-8")
+    atomic_write_text(folder / f"{name}.tsv", "\n".join(rows) + "\n")
