@@ -36,7 +36,7 @@ def experiment_arguments(parser: argparse.ArgumentParser) -> None:
         "--config", action="append", default=[], metavar="ROLE=STEM", help="the same for any role"
     )
     # Overrides may stand anywhere between the options.
-    parser.parse_args = parser.parse_intermixed_args  # type: ignore[assignment]
+    parser.parse_args = parser.parse_intermixed_args  # type: ignore[method-assign]
 
 
 def known_roles() -> list[str]:
@@ -67,7 +67,8 @@ def split_words(words: Iterable[str]) -> tuple[str, list[str]]:
     Raises:
         UserError: There are two folders.
     """
-    folders, overrides = [], []
+    folders: list[str] = []
+    overrides: list[str] = []
     for word in words:
         (overrides if "=" in word or word.startswith("~") else folders).append(word)
     if len(folders) > 1:

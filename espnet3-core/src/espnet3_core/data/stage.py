@@ -72,9 +72,9 @@ def training_texts(context: StageContext) -> Iterator[str]:
         item = dataset.describe(index)
         text = item.get("text")
         if not isinstance(text, str):
-            place = dataset.source(index)
+            place = f"{source}: " if (source := dataset.source(index)) else ""
             raise UserError(
-                f"{f'{place}: ' if place else ''}utterance {item.get('id', index)!r} has no text to train a tokenizer on",
+                f"{place}utterance {item.get('id', index)!r} has no text to train a tokenizer on",
                 hint="give the data a text column, or set training.tokenizer to null",
             )
         yield text

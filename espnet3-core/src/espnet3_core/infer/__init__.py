@@ -1,0 +1,1 @@
+"""Inference: executors, the decoder that works in them, and results on disk."""

@@ -238,7 +238,8 @@ def pick_device(wanted: str) -> torch.device:
         index = int(wanted.partition(":")[2] or int(os.environ.get(WORKER, "0")) % max(1, count))
         if index >= count:
             raise UserError(
-                f"inference.device: {wanted}: this machine has {count} CUDA devices", hint="device: cpu, or auto"
+                f"inference.device: {wanted}: this machine has {count} CUDA devices",
+                hint="device: cpu, or auto",
             )
         return torch.device("cuda", index)
     try:

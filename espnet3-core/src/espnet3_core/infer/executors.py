@@ -154,7 +154,10 @@ class _Pool:
     def _start(self, number: int) -> _Worker:
         ours, theirs = self.context.Pipe()
         process = self.context.Process(
-            target=_work, args=(theirs, self.payload, number, self.threads), daemon=True, name=f"worker-{number}"
+            target=_work,
+            args=(theirs, self.payload, number, self.threads),
+            daemon=True,
+            name=f"worker-{number}",
         )
         process.start()
         theirs.close()

@@ -50,7 +50,9 @@ def make_work(name: str, dataset: Any, offset: int = 0) -> Work:
     if len(dataset) == 0:
         raise UserError(f"inference.test_sets.{name}: there is nothing in it")
     lengths = lengths_of(dataset)
-    return Work(name, dataset, ids_of(dataset), None if lengths is None else list(map(float, lengths)), offset)
+    return Work(
+        name, dataset, ids_of(dataset), None if lengths is None else list(map(float, lengths)), offset
+    )
 
 
 def batches_of(

@@ -55,7 +55,9 @@ def _parsed(line: str, file: Path, number: int) -> dict[str, Any]:
     try:
         record = json.loads(line)
     except ValueError as error:
-        raise UserError(f"{file}:{number}: not JSON: {error}", hint="run the stage infer with --force") from error
+        raise UserError(
+            f"{file}:{number}: not JSON: {error}", hint="run the stage infer with --force"
+        ) from error
     if not isinstance(record, dict) or "id" not in record:
         raise UserError(f"{file}:{number}: a result with an id is expected")
     return record

@@ -33,7 +33,10 @@ def infer(context: StageContext) -> None:
     context.logger.info("weights: %s", checkpoint)
     works = works_of(context)
     identity = file_part(checkpoint) if checkpoint.is_file() else str(checkpoint)
-    parts = [Parts(context.inference_directory / work.name, _fingerprint(context, work, identity)) for work in works]
+    parts = [
+        Parts(context.inference_directory / work.name, _fingerprint(context, work, identity))
+        for work in works
+    ]
     for work, kept in zip(works, parts, strict=True):
         work.done = {} if context.force else kept.read(work.ids)
         if work.done:
@@ -53,7 +56,7 @@ def find_checkpoint(context: StageContext) -> Path:
     """The file that ``inference.checkpoint`` means; a path may be relative to the recipe."""
     from espnet3_core.train.checkpoints import resolve_checkpoint
 
-    which = context.config("inference").checkpoint
+    which: str = context.config("inference").checkpoint
     if which not in ("best", "average", "last") and (context.recipe.directory / which).exists():
         return context.recipe.directory / which
     return resolve_checkpoint(context.experiment.directory, which)
@@ -67,7 +70,9 @@ def works_of(context: StageContext) -> list[Work]:
     """
     test_sets = context.config("inference").test_sets
     if not test_sets:
-        raise UserError("inference.test_sets: there is none", hint="name at least one: test: {name: core/manifest, …}")
+        raise UserError(
+            "inference.test_sets: there is none", hint="name at least one: test: {name: core/manifest, …}"
+        )
     works: list[Work] = []
     for name, component in test_sets.items():
         offset = works[-1].offset + len(works[-1].ids) if works else 0
@@ -78,7 +83,9 @@ def works_of(context: StageContext) -> list[Work]:
 def _fingerprint(context: StageContext, work: Work, weights: str) -> str:
     """Of all that the records of one test set depend on."""
     keys = config_parts(context.stage, {"inference": context.node("inference")})
-    others = tuple(f"inference.test_sets.{name}" for name in context.config("inference").test_sets if name != work.name)
+    others = tuple(
+        f"inference.test_sets.{name}" for name in context.config("inference").test_sets if name != work.name
+    )
     own = {key: value for key, value in keys.items() if not key.startswith(others)}
     data = work.dataset.fingerprint() if hasattr(work.dataset, "fingerprint") else digest_of(work.ids)
     return digest_of({"keys": own, "weights": weights, "data": data})
@@ -97,13 +104,17 @@ def _decode(context: StageContext, works: Sequence[Work], parts: Sequence[Parts]
     amount = sum(_amount(works[number], shard) for number, shard in shards)
     unit = "s of speech" if all(work.seconds for work in works) else "utterances"
     with progress("infer", amount, unit) as advance:
-        for index, outcome in executor.run(_setup(context, works, checkpoint, executor), [s for _, s in shards]):
+        for index, outcome in executor.run(
+            _setup(context, works, checkpoint, executor), [s for _, s in shards]
+        ):
             number, shard = shards[index]
             _take(context, works[number], parts[number], shard, outcome)
             advance(_amount(works[number], shard))
 
 
-def _setup(context: StageContext, works: Sequence[Work], checkpoint: Path, executor: Any) -> Callable[[], Decoder]:
+def _setup(
+    context: StageContext, works: Sequence[Work], checkpoint: Path, executor: Any
+) -> Callable[[], Decoder]:
     from espnet3_core.infer.executors import InProcess
 
     if isinstance(executor, InProcess):

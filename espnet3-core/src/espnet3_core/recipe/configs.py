@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
 from espnet3_core.config.roles import SCHEMAS
 from espnet3_core.errors import UserError
@@ -14,8 +15,53 @@ from espnet3_core.recipe.fingerprint import changes, config_parts
 from espnet3_core.specs import StageSpec, SystemSpec
 
 if TYPE_CHECKING:
-    from espnet3_core.config.load import RoleConfig
     from espnet3_core.recipe.recipe import Recipe
+
+
+class RoleConfiguration(Protocol):
+    """One role's configuration: composed from the recipe's files, or read back as an experiment saved it."""
+
+    @property
+    def node(self) -> Mapping[str, Any]:
+        """Resolved plain values."""
+
+    @property
+    def config(self) -> Any:
+        """An instance of the role's schema."""
+
+
+@dataclass(frozen=True)
+class SavedConfiguration:
+    """A resolved configuration that was read back from an experiment.
+
+    Attributes:
+        node: Plain values.
+        config: Instance of the schema.
+        file: Where it stands.
+    """
+
+    node: Mapping[str, Any]
+    config: Any
+    file: Path
+
+
+def read_saved(file: Path, role: str, schema: str) -> SavedConfiguration:
+    """Read a configuration that :func:`save_configs` wrote.
+
+    Raises:
+        UserError: The file is gone, or no longer fits the schema.
+    """
+    import yaml
+
+    from espnet3_core.config.schema import validate
+
+    try:
+        node = yaml.load(file.read_text("utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except FileNotFoundError:
+        raise UserError(f"{file}: the configuration that the experiment ran with is gone") from None
+    except yaml.YAMLError as error:
+        raise UserError(f"{file}: it is not YAML any more: {error}") from error
+    return SavedConfiguration(node, validate(schema, node, role), file)
 
 
 @dataclass
@@ -31,8 +77,8 @@ class Configs:
     recipe: Recipe
     stems: Mapping[str, str]
     overrides: tuple[str, ...] = ()
-    _loaded: dict[str, RoleConfig] = field(default_factory=dict)
-    _saved: RoleConfig | None = None
+    _loaded: dict[str, RoleConfiguration] = field(default_factory=dict)
+    _saved: RoleConfiguration | None = None
 
     def load(self, roles: Sequence[str]) -> None:
         """Read the files of some roles together, so that all their mistakes are told at once.
@@ -48,24 +94,24 @@ class Configs:
             overrides = [text for text in self.overrides if _role_of(text) in missing]
             self._loaded.update(load_configs(self.recipe, stems, overrides, missing))
 
-    def current(self, role: str) -> RoleConfig:
+    def current(self, role: str) -> RoleConfiguration:
         """What the file of a role and the command line say."""
         self.load([role])
         return self._loaded[role]
 
-    def saved_training(self, experiment: Experiment) -> RoleConfig | None:
+    def saved_training(self, experiment: Experiment) -> RoleConfiguration | None:
         """The configuration that the experiment was trained with; None before training."""
         file = experiment.config_file("training")
         if self._saved is None and file.is_file():
-            from espnet3_core.config.load import load_resolved
-
             schema = self.recipe.system.schemas.get("training", SCHEMAS["training"])
-            self._saved = load_resolved(file, "training", schema)
+            self._saved = read_saved(file, "training", schema)
         return self._saved
 
-    def for_stage(self, stage: StageSpec, system: SystemSpec, experiment: Experiment) -> dict[str, RoleConfig]:
+    def for_stage(
+        self, stage: StageSpec, system: SystemSpec, experiment: Experiment
+    ) -> dict[str, RoleConfiguration]:
         """Configurations of a stage's roles; after training, ``training`` is the saved one."""
-        found: dict[str, RoleConfig] = {}
+        found: dict[str, RoleConfiguration] = {}
         for role in stage.roles:
             saved = None
             if role == "training" and comes_after_training(stage, system):
@@ -106,7 +152,10 @@ def training_differences(
 
 
 def save_configs(
-    experiment: Experiment, stage: StageSpec, stems: Mapping[str, str], configs: Mapping[str, RoleConfig]
+    experiment: Experiment,
+    stage: StageSpec,
+    stems: Mapping[str, str],
+    configs: Mapping[str, RoleConfiguration],
 ) -> None:
     """Write the resolved configurations that a stage runs with, one file per role.
 
@@ -118,7 +167,7 @@ def save_configs(
         if role == "training" and stage.on_stale != "refuse":
             continue
         name = role if role == "training" else stems.get(role, role)
-        text = yaml.safe_dump(config.node, sort_keys=False, allow_unicode=True, width=100)
+        text = yaml.safe_dump(dict(config.node), sort_keys=False, allow_unicode=True, width=100)
         head = f"# Resolved configuration, role {role}, written by stage {stage.name}.\n"
         atomic_write_text(experiment.config_file(name), head + text)
 
@@ -137,7 +186,8 @@ def check_overrides(overrides: Sequence[str], roles: Sequence[str]) -> None:
             listed = f"overrides look like ROLE.KEY=VALUE; roles are: {', '.join(roles)}"
             near = did_you_mean(role, roles)
             raise UserError(
-                f"command line: {text}: there is no role {role!r}", hint=f"{near} {listed}" if near else listed
+                f"command line: {text}: there is no role {role!r}",
+                hint=f"{near} {listed}" if near else listed,
             )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -99,14 +99,14 @@ class Experiment:
         """Results of one test set."""
         return self.inference(stem) / test_set
 
-    def outputs(self, pattern: str, stems: dict[str, str] | None = None) -> Iterator[Path]:
+    def outputs(self, pattern: str, stems: Mapping[str, str] | None = None) -> Iterator[Path]:
         """Existing paths that an output of a stage (``{inference}/*/results.jsonl``) stands for."""
         for role, stem in (stems or {}).items():
             pattern = pattern.replace(f"{{{role}}}", stem.replace("/", "_"))
         yield from sorted(self.directory.glob(pattern))
 
     def move_aside(self, path: Path) -> Path | None:
-        """Rename what stands at a path to ``<name>.old-<n>``; returns where it went, None when nothing was."""
+        """Rename a path to ``<name>.old-<n>``; returns where it is now, None if nothing was there."""
         if not path.exists():
             return None
         number = 1

@@ -66,7 +66,9 @@ def _visible_devices(accelerator: str) -> int:
 
 def _has_gpu_driver() -> bool:
     """Whether a CUDA or ROCm driver is loaded, seen without importing torch."""
-    return any(Path(path).exists() for path in ("/proc/driver/nvidia", "/dev/nvidiactl", "/dev/dxg", "/dev/kfd"))
+    return any(
+        Path(path).exists() for path in ("/proc/driver/nvidia", "/dev/nvidiactl", "/dev/dxg", "/dev/kfd")
+    )
 
 
 def run_stage_process(

@@ -78,7 +78,9 @@ def git_state(directory: Path) -> dict[str, Any]:
     except (OSError, subprocess.SubprocessError):
         return {}
     lines = done.stdout.splitlines()
-    heads = dict(line.removeprefix("# branch.").split(" ", 1) for line in lines if line.startswith("# branch."))
+    heads = dict(
+        line.removeprefix("# branch.").split(" ", 1) for line in lines if line.startswith("# branch.")
+    )
     return {
         "commit": heads.get("oid", ""),
         "branch": heads.get("head", ""),
@@ -150,14 +152,15 @@ def console(level: int = logging.INFO) -> Iterator[logging.Logger]:
 
 @contextmanager
 def log_file(path: Path | None, head: str) -> Iterator[None]:
-    """Write everything that is logged in a block to the end of a file, below a header; None writes nothing."""
+    """Write all that is logged in a block to the end of a file, below a header; None writes nothing."""
     if path is None:
         yield
         return
     make_directory(path.parent)
+    with path.open("a", encoding="utf-8") as stream:
+        stream.write(f"{'=' * 20}\n{head}\n{'=' * 20}\n")
     handler = logging.FileHandler(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    handler.stream.write(f"{'=' * 20}\n{head}\n{'=' * 20}\n")
     root = logging.getLogger()
     root.addHandler(handler)
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Literal
 
 from espnet3_core.errors import UserError
@@ -23,7 +24,9 @@ from espnet3_core.recipe.records import StageRecord, read_record, variant
 from espnet3_core.recipe.stages import CONTINUED_BY
 from espnet3_core.specs import StageSpec, SystemSpec
 
-Status = Literal["never run", "up to date", "stale", "interrupted", "failed", "running", "continues", "forced"]
+Status = Literal[
+    "never run", "up to date", "stale", "interrupted", "failed", "running", "continues", "forced"
+]
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ class Decision:
         return self.status + (f": {'; '.join(self.reasons)}" if self.reasons else "")
 
 
-def record_path(experiment: Experiment, stage: StageSpec, stems: Mapping[str, str]) -> Any:
+def record_path(experiment: Experiment, stage: StageSpec, stems: Mapping[str, str]) -> Path:
     """Where the record of a stage stands."""
     return experiment.record(stage.name, variant(stage, stems))
 
@@ -97,7 +100,7 @@ def _result(stage: StageSpec, context: StageContext) -> str | None:
 
 def stage_result(stage: StageSpec, experiment: Experiment, stems: Mapping[str, str]) -> str | None:
     """Digest of what a stage has written into the experiment."""
-    paths = [path for pattern in stage.outputs for path in experiment.outputs(pattern, dict(stems))]
+    paths = [path for pattern in stage.outputs for path in experiment.outputs(pattern, stems)]
     return outputs_digest(paths, experiment.directory)
 
 
@@ -193,4 +196,3 @@ def refusal(
             "with the former values the same command continues"
         ),
     )
-

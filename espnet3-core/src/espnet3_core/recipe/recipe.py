@@ -1,4 +1,4 @@
-"""A recipe: the folder with ``recipe.yaml``, ``conf/*.yaml`` and, where it needs them, ``src`` and ``dataset``."""
+"""A recipe: a folder with ``recipe.yaml``, ``conf/*.yaml`` and, where needed, ``src`` and ``dataset``."""
 
 from __future__ import annotations
 
@@ -68,7 +68,9 @@ class Recipe:
             raise CheckFailed(findings)
         system = values["system"]
         is_target = isinstance(system, dict) and "_target_" in system
-        reference = (system["_target_"] if is_target else system["name"]) if isinstance(system, dict) else system
+        reference = (
+            (system["_target_"] if is_target else system["name"]) if isinstance(system, dict) else system
+        )
         return cls(
             directory=folder,
             name=values.get("name") or "/".join(folder.parts[-2:]),
@@ -136,7 +138,7 @@ class Recipe:
         raise UserError(f"{file}: the configuration of role {role!r} is missing", hint=hint)
 
     def stems(self, role: str | None = None) -> list[str]:
-        """Stems of the files in ``conf/``; with a role, those that are named after it (``training_small``)."""
+        """Stems of the files in ``conf/``; with a role, those named after it (``training_small``)."""
         folder = self.directory / "conf"
         found = sorted(
             file.relative_to(folder).with_suffix("").as_posix() for file in folder.glob("**/*.yaml")
@@ -217,7 +219,9 @@ def _read_mapping(file: Path) -> tuple[dict[str, Any], dict[str, int]]:
     except UnicodeDecodeError as error:
         raise UserError(f"{file}: it is not UTF-8 text: {error}") from error
     if not isinstance(values, dict) or not isinstance(node, yaml.MappingNode):
-        raise UserError(f"{file}: a mapping of keys is expected", hint="write at least: system: asr/recognition")
+        raise UserError(
+            f"{file}: a mapping of keys is expected", hint="write at least: system: asr/recognition"
+        )
     return values, {key.value: key.start_mark.line + 1 for key, _ in node.value}
 
 

@@ -102,9 +102,7 @@ def variant(stage: StageSpec, stems: Mapping[str, str]) -> str:
 
     The training stem is left out: it is the experiment's tag.
     """
-    chosen = [
-        stems[role] for role in stage.roles if role != "training" and stems.get(role, role) != role
-    ]
+    chosen = [stems[role] for role in stage.roles if role != "training" and stems.get(role, role) != role]
     return "-".join(stem.replace("/", "_") for stem in chosen)
 
 

@@ -38,7 +38,9 @@ def select(
             raise UserError("--stages names the stages; --from and --to cannot be added to it")
         wanted = set(stages)
         return tuple(
-            stage for stage in system.stages if stage.name in wanted or ("all" in wanted and not stage.explicit)
+            stage
+            for stage in system.stages
+            if stage.name in wanted or ("all" in wanted and not stage.explicit)
         )
     first = names.index(from_) if from_ else 0
     if to:

@@ -11,7 +11,7 @@ from typing import Any
 from espnet3_core.errors import CheckFailed, UserError
 from espnet3_core.recipe import plan
 from espnet3_core.recipe.recipe import Recipe
-from espnet3_core.recipe.run import Session, open_session
+from espnet3_core.recipe.session import Session, open_session
 from espnet3_core.specs import StageSpec
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from espnet3_core.config.roles import SCHEMAS
 from espnet3_core.errors import UserError
+from espnet3_core.recipe.configs import read_saved
 from espnet3_core.recipe.context import StageContext
 from espnet3_core.recipe.experiment import Experiment
 from espnet3_core.recipe.recipe import Recipe
@@ -42,8 +43,6 @@ class ContextReference:
         Raises:
             UserError: The recipe or a saved configuration has gone.
         """
-        from espnet3_core.config.load import load_resolved
-
         activate_in_worker(self.recipe)
         recipe, experiment = Recipe.load(self.recipe), Experiment(self.experiment)
         stage = next((stage for stage in recipe.system.stages if stage.name == self.stage), None)
@@ -52,7 +51,7 @@ class ContextReference:
         configs = {}
         for role in stage.roles:
             file = experiment.config_file("training" if role == "training" else self.stems.get(role, role))
-            configs[role] = load_resolved(file, role, recipe.system.schemas.get(role, SCHEMAS[role]))
+            configs[role] = read_saved(file, role, recipe.system.schemas.get(role, SCHEMAS[role]))
         return StageContext(
             recipe=recipe,
             experiment=experiment,
