@@ -320,3 +320,20 @@ def _of_dataclass(module: str, node: ast.ClassDef) -> Signature:
         )
         parameters.append(Parameter(item.target.id, not has_default, keyword_only, item.annotation))
     return Signature(tuple(parameters), False, module)
+
+
+def names_in(module: str) -> list[str]:
+    """Names that a module's source defines or imports, for a did-you-mean."""
+    try:
+        tree = tree_of(module)
+    except (Unknown, SyntaxError):
+        return []
+    names: list[str] = []
+    for statement in _statements(tree.body):
+        if isinstance(statement, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
+            names.append(statement.name)
+        elif isinstance(statement, ast.Assign):
+            names += [target.id for target in statement.targets if isinstance(target, ast.Name)]
+        elif isinstance(statement, (ast.Import, ast.ImportFrom)):
+            names += [alias.asname or alias.name for alias in statement.names if alias.name != "*"]
+    return names

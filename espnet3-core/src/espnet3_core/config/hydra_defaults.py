@@ -1,0 +1,137 @@
+"""Which files a ``defaults:`` list draws in, in which order and under which keys: Hydra's answer.
+
+Imported only when a recipe's YAML has a ``defaults:`` list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from hydra import initialize_config_dir
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.config_search_path import ConfigSearchPath
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.plugins import Plugins
+from hydra.errors import HydraException
+from hydra.plugins.search_path_plugin import SearchPathPlugin
+from hydra.types import RunMode
+from omegaconf.errors import OmegaConfBaseException
+
+from espnet3_core.catalog import current_catalog
+from espnet3_core.config.places import Document, read_document, shown_path
+from espnet3_core.errors import UserError
+from espnet3_core.names import did_you_mean
+
+_composing: ContextVar[bool] = ContextVar("espnet3_composing", default=False)
+
+
+class PluginConfigGroups(SearchPathPlugin):
+    """Adds the config groups of espnet3's plugins while espnet3 composes; other Hydra apps are left alone."""
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        """Append one search path per contribution, in the order of namespaces."""
+        if _composing.get():
+            for namespace, path in current_catalog().config_paths():
+                search_path.append(provider=namespace, path=path)
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One file of a composed configuration.
+
+    Attributes:
+        document: What it says.
+        package: Keys under which it is laid.
+        group: Config group that chose it (``model``), or None.
+    """
+
+    document: Document
+    package: tuple[str, ...]
+    group: str | None
+
+
+def pieces(conf: Path, stem: str, choices: Sequence[str] = ()) -> list[Piece]:
+    """The files of a configuration, lowest layer first.
+
+    Args:
+        conf: The recipe's ``conf`` folder, which comes first in the search path.
+        stem: Stem of the primary file.
+        choices: ``group=option`` overrides of the defaults list.
+
+    Raises:
+        UserError: A file or option in a defaults list does not exist, or a file cannot be read.
+    """
+    primary = conf / f"{stem}.yaml"
+    with _loader(conf) as loader:
+        try:
+            defaults = loader.compute_defaults_list(stem, list(choices), RunMode.RUN).defaults
+        except (HydraException, OmegaConfBaseException) as error:
+            raise _composition_error(primary, error) from error
+        found = []
+        for default in defaults:
+            path = default.config_path
+            if path is None or path.startswith("hydra/") or path == "hydra" or default.package == "hydra":
+                continue
+            package = default.package or ""
+            keys = () if package in ("", "_global_") else tuple(package.split("."))
+            found.append(Piece(_document(loader, path), keys, default.override_key))
+        return found
+
+
+@contextmanager
+def _loader(conf: Path) -> Iterator[ConfigLoader]:
+    """Hydra's config loader for a recipe; whatever Hydra state the process had is put back."""
+    Plugins.instance().register(PluginConfigGroups)
+    token = _composing.set(True)
+    try:
+        with initialize_config_dir(str(conf.resolve()), job_name="espnet3", version_base="1.3"):
+            yield GlobalHydra.instance().config_loader()
+    finally:
+        _composing.reset(token)
+
+
+def _document(loader: ConfigLoader, config_path: str) -> Document:
+    for source in loader.get_sources():
+        if source.scheme() not in ("file", "pkg") or not source.is_config(config_path):
+            continue
+        name = config_path if config_path.endswith(".yaml") else f"{config_path}.yaml"
+        if source.scheme() == "file":
+            return read_document(Path(source.path) / name)
+        module, *folders = source.path.split("/")
+        resource = files(module).joinpath(*folders, name)
+        return read_document(str(resource), resource.read_text(encoding="utf-8"))
+    raise UserError(f"{config_path}: no such configuration file")
+
+
+def _composition_error(primary: Path, error: Exception) -> UserError:
+    """Hydra's message in one line, with the line of the defaults list and the options there are."""
+    text = str(error)
+    missing = getattr(error, "missing_cfg_file", None)
+    options = list(getattr(error, "options", None) or ())
+    head = text.partition("\nConfig search path")[0].strip().replace("\n", " ").replace("\t", " ")
+    if missing:
+        head = f"defaults: there is no configuration file {missing}.yaml"
+        option = str(missing).rpartition("/")[2]
+        nested = {name.rpartition("/")[2] for name in options}
+        hint = did_you_mean(option, nested, otherwise=f"options: {', '.join(options)}" if options else None)
+    else:
+        hint = None
+    return UserError(f"{_default_place(primary, missing)}: {head}", hint=hint)
+
+
+def _default_place(primary: Path, missing: Any) -> str:
+    """The line of the defaults list that names a missing file, else the file alone."""
+    document = read_document(primary)
+    words = str(missing).split("/") if missing else []
+    for index, entry in enumerate(document.data.get("defaults") or ()):
+        text = " ".join(map(str, entry.items() if isinstance(entry, dict) else [entry]))
+        if words and words[-1] in text:
+            return str(document.places[("defaults", index)])
+    place = document.places.get(("defaults",))
+    return str(place) if place else shown_path(primary)
