@@ -111,5 +111,5 @@ def test_dither_is_for_training_and_repeats_with_the_seed() -> None:
     again, _ = front(speech, lengths)
     assert torch.equal(first, again)
     assert not torch.equal(first, second)
-    # White noise of variance 1 through window and difference has an energy far above the floor.
-    assert first.min() > -5
+    # White noise of variance 1 has energies far above the floor of silence, which is -16.
+    assert first.min() > -10

@@ -9,6 +9,7 @@ from espnet3_core.errors import UserError
 from torch import Tensor, nn
 
 from espnet3_speech.frontends.config import KaldiFbankConfig
+from espnet3_speech.frontends.filter_bank import FilterBank, power_spectrum
 from espnet3_speech.frontends.framing import frames_of, pad_mirrored
 from espnet3_speech.frontends.mel import kaldi_filters
 from espnet3_speech.masks import zero_padding
@@ -45,7 +46,6 @@ class KaldiFbank(nn.Module):
     """
 
     window: Tensor
-    filters: Tensor
 
     def __init__(self, config: KaldiFbankConfig, *, sample_rate: int) -> None:
         super().__init__()
@@ -62,7 +62,7 @@ class KaldiFbank(nn.Module):
         fmax = config.fmax if config.fmax > 0 else sample_rate / 2 + config.fmax
         filters = kaldi_filters(sample_rate, self.n_fft, config.n_mels, config.fmin, fmax)
         self.register_buffer("window", kaldi_window(config.window, self.size).float(), persistent=False)
-        self.register_buffer("filters", torch.from_numpy(filters).float(), persistent=False)
+        self.filters = FilterBank(filters)
 
     @property
     def output_size(self) -> int:
@@ -98,29 +98,37 @@ class KaldiFbank(nn.Module):
             if not self.config.snip_edges:
                 before = self.size // 2 - self.hop // 2
                 speech = pad_mirrored(speech, lengths, before, self.size, repeat_edge=True)
-            features = self._features(frames_of(speech, count, self.size, self.hop))
+            if self.config.dither > 0 and self.training:
+                speech = speech + self.config.dither * torch.randn_like(speech)
+            features = self._features(speech, count)
             lengths = self.output_lengths(lengths)
             return zero_padding(features, lengths), lengths
 
-    def _features(self, frames: Tensor) -> Tensor:
+    def _features(self, speech: Tensor, count: int) -> Tensor:
         config = self.config
-        if config.dither > 0 and self.training:
-            frames = frames + config.dither * torch.randn_like(frames)
-        if config.remove_dc:
-            frames = frames - frames.mean(-1, keepdim=True)
-        raw = self._log_energy(frames) if config.use_energy and config.raw_energy else None
-        if config.preemphasis:
-            previous = torch.cat([frames[..., :1], frames[..., :-1]], dim=-1)
-            frames = torch.sub(frames, previous, alpha=config.preemphasis)
-        frames = frames * self.window.to(frames.dtype)
-        if config.use_energy and raw is None:
-            raw = self._log_energy(frames)
-        power = torch.view_as_real(torch.fft.rfft(frames, n=self.n_fft)).square().sum(-1)
-        spectrum = power if config.use_power else power.sqrt()
-        features = (spectrum @ self.filters.to(spectrum.dtype)).clamp_(min=_EPSILON).log_()
-        if raw is None:
+        raw = frames_of(speech, count, self.size, self.hop)
+        mean = raw.mean(-1, keepdim=True) if config.remove_dc else raw.new_zeros(1, 1, 1)
+        frames = self._windowed(speech, raw, mean)
+        power = power_spectrum(frames, self.n_fft)
+        features = self.filters(power if config.use_power else power.sqrt()).clamp_(min=_EPSILON).log_()
+        if not config.use_energy:
             return features
-        return torch.cat([raw, features], dim=-1)
+        return torch.cat([self._log_energy(raw - mean if config.raw_energy else frames), features], dim=-1)
+
+    def _windowed(self, speech: Tensor, raw: Tensor, mean: Tensor) -> Tensor:
+        """Frames less their mean, differenced and windowed: ``w (x - c x' - (1 - c) mean)``.
+
+        The difference is taken once over the recording, not in each frame; the first sample of a frame,
+        which is its own predecessor, is put right afterwards.
+        """
+        window, factor = self.window.to(speech.dtype), self.config.preemphasis
+        signal = torch.cat([speech[:, :1], torch.sub(speech[:, 1:], speech[:, :-1], alpha=factor)], dim=1)
+        frames = frames_of(signal, raw.shape[1], self.size, self.hop) * window
+        if self.config.remove_dc:
+            frames = frames.addcmul_(mean, window, value=factor - 1)
+        if factor and window[0] != 0:
+            frames[..., 0] = (1 - factor) * (raw[..., 0] - mean[..., 0]) * window[0]
+        return frames
 
     def _log_energy(self, frames: Tensor) -> Tensor:
         energy = frames.square().sum(-1, keepdim=True).clamp(min=_EPSILON).log()

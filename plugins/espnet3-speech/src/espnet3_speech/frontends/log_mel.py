@@ -7,6 +7,7 @@ from espnet3_core.errors import UserError
 from torch import Tensor, nn
 
 from espnet3_speech.frontends.config import LogMelConfig
+from espnet3_speech.frontends.filter_bank import FilterBank, power_spectrum
 from espnet3_speech.frontends.framing import frames_of, pad_mirrored
 from espnet3_speech.frontends.mel import slaney_filters
 from espnet3_speech.masks import zero_padding
@@ -26,7 +27,6 @@ class LogMel(nn.Module):
     """
 
     window: Tensor
-    filters: Tensor
 
     def __init__(self, config: LogMelConfig, *, sample_rate: int) -> None:
         super().__init__()
@@ -43,7 +43,7 @@ class LogMel(nn.Module):
         fmax = config.fmax if config.fmax is not None else sample_rate / 2
         filters = slaney_filters(sample_rate, self.n_fft, config.n_mels, config.fmin, fmax)
         self.register_buffer("window", torch.hann_window(window), persistent=False)
-        self.register_buffer("filters", torch.from_numpy(filters).float(), persistent=False)
+        self.filters = FilterBank(filters)
 
     @property
     def output_size(self) -> int:
@@ -77,8 +77,7 @@ class LogMel(nn.Module):
             margin = (self.n_fft - self.window.shape[0]) // 2
             padded = pad_mirrored(speech, lengths, half, half, repeat_edge=False)[:, margin:]
             frames = frames_of(padded, count, self.window.shape[0], self.hop)
-            power = torch.view_as_real(torch.fft.rfft(frames * self.window.to(speech.dtype), n=self.n_fft))
-            energies = power.square().sum(-1) @ self.filters.to(speech.dtype)
+            energies = self.filters(power_spectrum(frames * self.window.to(speech.dtype), self.n_fft))
             lengths = self.output_lengths(lengths)
             if self.config.dynamic_range_db is not None:
                 loudest = zero_padding(energies, lengths).amax(dim=(1, 2), keepdim=True)
