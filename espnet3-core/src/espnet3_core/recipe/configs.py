@@ -2,66 +2,37 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-from espnet3_core.config.roles import SCHEMAS
 from espnet3_core.errors import UserError
 from espnet3_core.files import atomic_write_text
 from espnet3_core.recipe.experiment import Experiment
 from espnet3_core.recipe.fingerprint import changes, config_parts
+from espnet3_core.recipe.logs import LOGGER
 from espnet3_core.specs import StageSpec, SystemSpec
 
 if TYPE_CHECKING:
+    from espnet3_core.config.load import RoleConfig
     from espnet3_core.recipe.recipe import Recipe
 
-
-class RoleConfiguration(Protocol):
-    """One role's configuration: composed from the recipe's files, or read back as an experiment saved it."""
-
-    @property
-    def node(self) -> Mapping[str, Any]:
-        """Resolved plain values."""
-
-    @property
-    def config(self) -> Any:
-        """An instance of the role's schema."""
+logger = logging.getLogger(LOGGER)
 
 
-@dataclass(frozen=True)
-class SavedConfiguration:
-    """A resolved configuration that was read back from an experiment.
-
-    Attributes:
-        node: Plain values.
-        config: Instance of the schema.
-        file: Where it stands.
-    """
-
-    node: Mapping[str, Any]
-    config: Any
-    file: Path
-
-
-def read_saved(file: Path, role: str, schema: str) -> SavedConfiguration:
+def read_saved(file: Path, role: str, system: SystemSpec) -> RoleConfig:
     """Read a configuration that :func:`save_configs` wrote.
 
     Raises:
         UserError: The file is gone, or no longer fits the schema.
     """
-    import yaml
+    from espnet3_core.config.load import load_resolved, schema_of
 
-    from espnet3_core.config.schema import validate
-
-    try:
-        node = yaml.load(file.read_text("utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except FileNotFoundError:
-        raise UserError(f"{file}: the configuration that the experiment ran with is gone") from None
-    except yaml.YAMLError as error:
-        raise UserError(f"{file}: it is not YAML any more: {error}") from error
-    return SavedConfiguration(node, validate(schema, node, role), file)
+    if not file.is_file():
+        raise UserError(f"{file}: the configuration that the experiment ran with is gone")
+    return load_resolved(file, role, schema_of(system, role))
 
 
 @dataclass
@@ -77,8 +48,8 @@ class Configs:
     recipe: Recipe
     stems: Mapping[str, str]
     overrides: tuple[str, ...] = ()
-    _loaded: dict[str, RoleConfiguration] = field(default_factory=dict)
-    _saved: RoleConfiguration | None = None
+    _loaded: dict[str, RoleConfig] = field(default_factory=dict)
+    _saved: RoleConfig | None = None
 
     def load(self, roles: Sequence[str]) -> None:
         """Read the files of some roles together, so that all their mistakes are told at once.
@@ -92,26 +63,29 @@ class Configs:
         if missing:
             stems = {role: self.stems.get(role, role) for role in missing}
             overrides = [text for text in self.overrides if _role_of(text) in missing]
-            self._loaded.update(load_configs(self.recipe, stems, overrides, missing))
+            loaded = load_configs(self.recipe, stems, overrides, missing)
+            for config in loaded.values():
+                for warning in config.warnings:
+                    logger.warning("%s", warning)
+            self._loaded.update(loaded)
 
-    def current(self, role: str) -> RoleConfiguration:
+    def current(self, role: str) -> RoleConfig:
         """What the file of a role and the command line say."""
         self.load([role])
         return self._loaded[role]
 
-    def saved_training(self, experiment: Experiment) -> RoleConfiguration | None:
+    def saved_training(self, experiment: Experiment) -> RoleConfig | None:
         """The configuration that the experiment was trained with; None before training."""
         file = experiment.config_file("training")
         if self._saved is None and file.is_file():
-            schema = self.recipe.system.schemas.get("training", SCHEMAS["training"])
-            self._saved = read_saved(file, "training", schema)
+            self._saved = read_saved(file, "training", self.recipe.system)
         return self._saved
 
     def for_stage(
         self, stage: StageSpec, system: SystemSpec, experiment: Experiment
-    ) -> dict[str, RoleConfiguration]:
+    ) -> dict[str, RoleConfig]:
         """Configurations of a stage's roles; after training, ``training`` is the saved one."""
-        found: dict[str, RoleConfiguration] = {}
+        found: dict[str, RoleConfig] = {}
         for role in stage.roles:
             saved = None
             if role == "training" and comes_after_training(stage, system):
@@ -143,7 +117,10 @@ def comes_after_training(stage: StageSpec, system: SystemSpec) -> bool:
 def training_differences(
     system: SystemSpec, current: Mapping[str, Any], saved: Mapping[str, Any]
 ) -> list[str]:
-    """Keys that matter for the trained model and differ between its configuration and the file now."""
+    """Keys that matter for the trained model and differ between its configuration and the file now.
+
+    Both have their defaults spelled out.
+    """
     for stage in system.stages:
         if stage.on_stale == "refuse":
             old = config_parts(stage, {"training": saved})
@@ -155,9 +132,9 @@ def save_configs(
     experiment: Experiment,
     stage: StageSpec,
     stems: Mapping[str, str],
-    configs: Mapping[str, RoleConfiguration],
+    configs: Mapping[str, RoleConfig],
 ) -> None:
-    """Write the resolved configurations that a stage runs with, one file per role.
+    """Write the configurations that a stage runs with, one file per role, with every default spelled out.
 
     ``training.yaml`` is written by training alone: it tells what the weights were made with.
     """
@@ -167,7 +144,7 @@ def save_configs(
         if role == "training" and stage.on_stale != "refuse":
             continue
         name = role if role == "training" else stems.get(role, role)
-        text = yaml.safe_dump(dict(config.node), sort_keys=False, allow_unicode=True, width=100)
+        text = yaml.safe_dump(config.effective, sort_keys=False, allow_unicode=True, width=100)
         head = f"# Resolved configuration, role {role}, written by stage {stage.name}.\n"
         atomic_write_text(experiment.config_file(name), head + text)
 

@@ -14,7 +14,7 @@ from espnet3_core.recipe.experiment import Experiment
 if TYPE_CHECKING:
     from espnet3_core.catalog import Catalog
     from espnet3_core.component import Component
-    from espnet3_core.recipe.configs import RoleConfiguration
+    from espnet3_core.config.load import RoleConfig
     from espnet3_core.recipe.recipe import Recipe
     from espnet3_core.specs import StageSpec
 
@@ -56,7 +56,7 @@ class StageContext:
     stage: StageSpec
     stems: Mapping[str, str]
     catalog: Catalog
-    configs: Mapping[str, RoleConfiguration]
+    configs: Mapping[str, RoleConfig]
     force: bool = False
     overrides: tuple[str, ...] = ()
     rank: int = 0
@@ -76,7 +76,7 @@ class StageContext:
         """The resolved configuration of a role as plain values. It is shared: do not change it."""
         return self._role(role).node
 
-    def _role(self, role: str) -> RoleConfiguration:
+    def _role(self, role: str) -> RoleConfig:
         if role not in self.configs:
             raise UserError(
                 f"stage {self.stage.name} reads the role {role!r}, which it does not declare",

@@ -97,7 +97,7 @@ class Execution:
             started=_now(),
             command=list(self.command),
             overrides=logs.hide_secrets(self.context.overrides),
-            seed=nodes.get("training", {}).get("seed"),
+            seed=self.context.needs()["seed"] if "training" in stage.roles else None,
             host=socket.gethostname(),
             pid=os.getpid(),
         )

@@ -215,11 +215,11 @@ class Session:
         if saved is None or self._training_file_unchanged():
             return
         try:
-            current = self.configs.current("training").node
+            current = self.configs.current("training").effective
         except UserError as error:
             logger.warning("the training configuration has mistakes now: %s", error.message.splitlines()[0])
             return
-        lines = training_differences(self.system, current, saved.node)
+        lines = training_differences(self.system, current, saved.effective)
         if lines:
             logger.warning(
                 "%s was trained with another configuration than %s holds now; its own is used:\n%s",

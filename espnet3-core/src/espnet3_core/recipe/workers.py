@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from espnet3_core.config.roles import SCHEMAS
 from espnet3_core.errors import UserError
 from espnet3_core.recipe.configs import read_saved
 from espnet3_core.recipe.context import StageContext
@@ -51,7 +50,7 @@ class ContextReference:
         configs = {}
         for role in stage.roles:
             file = experiment.config_file("training" if role == "training" else self.stems.get(role, role))
-            configs[role] = read_saved(file, role, recipe.system.schemas.get(role, SCHEMAS[role]))
+            configs[role] = read_saved(file, role, recipe.system)
         return StageContext(
             recipe=recipe,
             experiment=experiment,
