@@ -1,0 +1,1 @@
+"""Templates of ``espnet3 new recipe``."""
