@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,7 @@ from espnet3_asr.models.ctc.config import CTCConfig
 from espnet3_asr.models.ctc.model import CTCModel
 from espnet3_asr.models.ctc_attention.config import CTCAttentionConfig
 from espnet3_asr.models.ctc_attention.model import CTCAttention
+from espnet3_asr.searches.encoding import Utterances
 from espnet3_speech.decoders.config import TransformerDecoderConfig
 from espnet3_speech.decoders.transformer import TransformerDecoder
 from espnet3_speech.encoders.config import TransformerConfig
@@ -127,3 +129,31 @@ def make_batch() -> Callable[..., dict[str, Any]]:
         return batch
 
     return make
+
+
+class Exhaustive:
+    """References on tiny vocabularies, by enumeration."""
+
+    @staticmethod
+    def utterances(log_probs: torch.Tensor, lengths: list[int], size: int = 4) -> Utterances:
+        """Encoded utterances with these CTC log-probabilities."""
+        torch.manual_seed(7)
+        memory = torch.randn(*log_probs.shape[:2], size)
+        frames = torch.tensor(lengths)
+        return Utterances(memory, frames, log_probs, lengths, [n * 0.04 for n in lengths], 0.04)
+
+    @staticmethod
+    def ctc(log_probs: torch.Tensor) -> dict[tuple[int, ...], float]:
+        """Log-probability of each text that ``(frames, vocabulary)`` can spell."""
+        found: dict[tuple[int, ...], float] = {}
+        table = log_probs.double().numpy()
+        for path in itertools.product(range(table.shape[1]), repeat=len(table)):
+            text = tuple(k for k, _ in itertools.groupby(path) if k != 0)
+            score = float(sum(table[t, c] for t, c in enumerate(path)))
+            found[text] = float(np.logaddexp(found.get(text, -np.inf), score))
+        return found
+
+
+@pytest.fixture
+def exhaustive() -> type[Exhaustive]:
+    return Exhaustive

@@ -64,7 +64,7 @@ class EncoderStack(nn.Module):
         return max(1, round((1 << 24) / max(1, second - first)))
 
     def features(self, speech: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """``(batch, samples)`` audio to ``(batch, frames, dim)`` features and their lengths, in full precision."""
+        """``(batch, samples)`` audio to ``(batch, frames, dim)`` features, in full precision, and lengths."""
         with torch.autocast(speech.device.type, enabled=False):
             features, lengths = self.frontend(speech, lengths)
         return features, lengths

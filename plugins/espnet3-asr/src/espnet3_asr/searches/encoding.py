@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import torch
 from espnet3_core.errors import UserError
 from torch import Tensor
 
@@ -45,8 +44,9 @@ def encode(model: Any, batch: Mapping[str, Any], device: Any = None) -> Utteranc
     lengths = batch["speech_lengths"]
     durations = [samples / model.sample_rate for samples in lengths.tolist()]
     encoded = model.encode(batch["speech"].to(device), lengths.to(device))
-    ctc = model.ctc.log_probs(encoded.features)
-    with torch.autocast(ctc.device.type, enabled=False):
-        return Utterances(
-            encoded.features, encoded.lengths, ctc, encoded.lengths.tolist(), durations, model.frame_seconds
-        )
+    memory = encoded.features
+    if memory.shape[1] == 0:
+        # Recordings too short for one frame: a frame of zeros that no length counts spares special cases.
+        memory = memory.new_zeros(memory.shape[0], 1, memory.shape[2])
+    ctc = model.ctc.log_probs(memory)
+    return Utterances(memory, encoded.lengths, ctc, encoded.lengths.tolist(), durations, model.frame_seconds)

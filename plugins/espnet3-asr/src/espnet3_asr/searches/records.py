@@ -12,4 +12,19 @@ SEARCHES = (
         summary="best CTC path, with token and word times",
         tasks=("asr",),
     ),
+    SearchSpec(
+        name="asr/ctc_prefix_beam",
+        target="espnet3_asr.searches.ctc_prefix_beam:CTCPrefixBeam",
+        config="espnet3_asr.searches.config:CTCPrefixBeamConfig",
+        summary="most probable texts under CTC, with n-best",
+        tasks=("asr",),
+    ),
+    SearchSpec(
+        name="asr/joint_beam",
+        target="espnet3_asr.searches.joint_beam:JointBeam",
+        config="espnet3_asr.searches.config:JointBeamConfig",
+        summary="attention decoder, CTC and language models in one beam",
+        tasks=("asr",),
+        provides=("tokenizer", "vocab_size", "device"),
+    ),
 )
