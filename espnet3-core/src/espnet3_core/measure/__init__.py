@@ -1,0 +1,1 @@
+"""Scores over results: the metric interface, intervals, and the stage ``measure``."""

@@ -1,0 +1,140 @@
+"""Results and references, joined by utterance id."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from espnet3_core.errors import UserError
+from espnet3_core.names import did_you_mean
+
+_SHOWN = 5
+
+
+def read_results(path: Path) -> list[dict[str, Any]]:
+    """The records of ``results.jsonl``.
+
+    Raises:
+        UserError: The file is missing, a line is not a record, or an id occurs twice; all are listed.
+    """
+    try:
+        # Not splitlines(): JSON strings may hold U+2028.
+        lines = path.read_text(encoding="utf-8").split("\n")
+    except FileNotFoundError:
+        raise UserError(f"{path}: there are no results", hint="run the stage infer first") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: is not UTF-8 text ({error})", hint="run the stage infer again") from None
+    records: list[dict[str, Any]] = []
+    problems: list[str] = []
+    first: dict[str, int] = {}
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        record = _parse(line)
+        if isinstance(record, str):
+            problems.append(f"{path}:{number}: {record}")
+            continue
+        before = first.setdefault(record["id"], number)
+        if before != number:
+            problems.append(f"{path}:{number}: utterance {record['id']!r} stands in line {before} already")
+        records.append(record)
+    if problems:
+        raise UserError(_listed(problems), hint="run the stage infer again with --force")
+    return records
+
+
+def _parse(line: str) -> dict[str, Any] | str:
+    try:
+        record = json.loads(line)
+    except ValueError as error:
+        return f"not JSON: {error}"
+    if not isinstance(record, dict) or not isinstance(record.get("id"), str):
+        return "not a result: an object with a text `id` is expected"
+    return record
+
+
+def _listed(problems: Sequence[str]) -> str:
+    more = len(problems) - _SHOWN
+    return "\n".join([*problems[:_SHOWN], *([f"and {more} more"] if more > 0 else [])])
+
+
+class References:
+    """The fields of a test set by utterance id; audio is decoded only where nothing else has the field.
+
+    Args:
+        dataset: Anything with ``__len__`` and ``__getitem__``, see :class:`espnet3_core.protocols.Dataset`.
+        name: Name of the test set, for messages.
+
+    Raises:
+        UserError: An utterance has no id, or an id occurs twice.
+    """
+
+    def __init__(self, dataset: Any, name: str) -> None:
+        self._dataset = dataset
+        self._name = name
+        self._index: dict[str, int] = {}
+        twice: list[str] = []
+        for position, utterance in enumerate(_ids(dataset, name)):
+            if self._index.setdefault(utterance, position) != position:
+                twice.append(utterance)
+        if twice:
+            raise UserError(f"test set {name!r}: ids occur more than once: {_names(twice)}")
+
+    def check(self, path: Path, ids: Iterable[str]) -> None:
+        """Compare the ids of results with those of the test set.
+
+        Raises:
+            UserError: Utterances are missing in the results, or unknown to the test set; they are named.
+        """
+        present = set(ids)
+        missing = [utterance for utterance in self._index if utterance not in present]
+        unknown = sorted(present - self._index.keys())
+        problems = []
+        if missing:
+            problems.append(f"{path}: no result for {len(missing)} of {len(self._index)}: {_names(missing)}")
+        if unknown:
+            problems.append(f"{path}: {len(unknown)} not in test set {self._name!r}: {_names(unknown)}")
+        if problems:
+            raise UserError(
+                "\n".join(problems),
+                hint="the test set has changed since it was decoded: run the stage infer again",
+            )
+
+    def field(self, utterance: str, field: str) -> Any:
+        """A field of an utterance.
+
+        Raises:
+            UserError: The test set has no such field.
+        """
+        position = self._index[utterance]
+        described: Mapping[str, Any] = {}
+        if hasattr(self._dataset, "describe"):
+            described = self._dataset.describe(position)
+            if field in described:
+                return described[field]
+        item = self._dataset[position]
+        if field not in item:
+            raise UserError(
+                f"test set {self._name!r}, utterance {utterance!r}: there is no field {field!r}",
+                hint=did_you_mean(field, item, otherwise=f"its fields are {', '.join(sorted(item))}"),
+            )
+        return item[field]
+
+
+def _ids(dataset: Any, name: str) -> Iterable[str]:
+    if hasattr(dataset, "ids"):
+        yield from dataset.ids()
+        return
+    for position in range(len(dataset)):
+        described = dataset.describe(position) if hasattr(dataset, "describe") else {}
+        item = described if "id" in described else dataset[position]
+        if "id" not in item:
+            raise UserError(f"test set {name!r}: item {position} has no id", hint="give every item an `id`")
+        yield item["id"]
+
+
+def _names(ids: Sequence[str]) -> str:
+    more = len(ids) - _SHOWN
+    return ", ".join(ids[:_SHOWN]) + (f" and {more} more" if more > 0 else "")

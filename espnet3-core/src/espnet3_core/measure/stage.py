@@ -1,0 +1,153 @@
+"""Stage measure: results and references to ``metrics.json``, records per utterance, and a table."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from espnet3_core.component import Component
+from espnet3_core.errors import UserError
+from espnet3_core.files import atomic_open, atomic_write_json
+from espnet3_core.measure.metric import DATASET, Metric
+from espnet3_core.measure.report import print_table
+from espnet3_core.measure.results import References, read_results
+from espnet3_core.names import did_you_mean
+
+if TYPE_CHECKING:
+    from espnet3_core.recipe.context import StageContext
+
+CHUNK = 1000
+"""Utterances per update, so that metrics over audio hold little of it at a time."""
+
+_RESERVED = ("results",)
+
+
+def measure(context: StageContext) -> None:
+    """Score every test set with every metric.
+
+    Raises:
+        UserError: Results are missing or of other utterances; a metric has no such input; a name is unknown.
+    """
+    metrics: Mapping[str, Component] = context.config("metrics").metrics
+    tests = _test_sets(context)
+    for label in metrics:
+        if not re.fullmatch(r"\w[\w.+-]*", label) or label in _RESERVED:
+            raise UserError(
+                f"metrics.metrics.{label}: the id names files, so it has letters, digits, '_', '-' and '.' "
+                f"only, and is not {' or '.join(_RESERVED)}",
+                hint="rename it",
+            )
+    needs = context.needs() | {"tokenizer": context.build_tokenizer()}
+    scores: dict[str, dict[str, Any]] = {}
+    for test, component in tests.items():
+        path = context.results_file(test)
+        records = read_results(path)
+        references = References(context.build_dataset(component), test)
+        references.check(path, (record["id"] for record in records))
+        for label, chosen in metrics.items():
+            metric: Metric = chosen.build(**needs)
+            failed = feed(metric, records, references, path)
+            values = _values(metric, chosen) | {"failed": failed}
+            scores.setdefault(label, {})[test] = values
+            _write_utterances(metric, path.parent, label)
+            write_scores(context.inference_directory / "metrics.json", label, test, values)
+            context.logger.info(
+                "%s of %s is in %s", label, test, context.inference_directory / "metrics.json"
+            )
+    print_table(scores)
+
+
+def _test_sets(context: StageContext) -> dict[str, Component]:
+    known: Mapping[str, Component] = context.config("inference").test_sets
+    wanted: Sequence[str] | None = context.config("metrics").test_sets
+    for name in wanted or ():
+        if name not in known:
+            raise UserError(
+                f"metrics.test_sets: the inference configuration has no test set {name!r}",
+                hint=did_you_mean(name, known, otherwise=f"it has {', '.join(known)}"),
+            )
+    return {name: known[name] for name in (known if wanted is None else wanted)}
+
+
+def feed(metric: Metric, records: Sequence[Mapping[str, Any]], references: References, path: Path) -> int:
+    """Update a metric with joined records; returns how many utterances had failed.
+
+    Raises:
+        UserError: A record lacks a field that the metric reads.
+    """
+    sources = metric.sources()
+    from_results = [name for name, source in sources.items() if not source.startswith(DATASET)]
+    scorable = all(name in metric.on_failure for name in from_results)
+    failed = sum("error" in record for record in records)
+    kept = [record for record in records if scorable or "error" not in record]
+    for start in range(0, len(kept), CHUNK):
+        chunk = kept[start : start + CHUNK]
+        values = {
+            name: [_value(metric, name, source, record, references, path) for record in chunk]
+            for name, source in sources.items()
+        }
+        metric.update([record["id"] for record in chunk], **values)
+    return failed
+
+
+def _value(
+    metric: Metric, name: str, source: str, record: Mapping[str, Any], references: References, path: Path
+) -> Any:
+    if source.startswith(DATASET):
+        return references.field(record["id"], source.removeprefix(DATASET))
+    if "error" in record:
+        return metric.on_failure[name]
+    if source not in record:
+        raise UserError(
+            f"{path}: the result of {record['id']!r} has no field {source!r}, which "
+            f"{type(metric).__name__} reads",
+            hint=did_you_mean(source, record, otherwise=f"its fields are {', '.join(sorted(record))}"),
+        )
+    return record[source]
+
+
+def _values(metric: Metric, component: Component) -> dict[str, Any]:
+    named = {"metric": component.name or component.target, "version": metric.version}
+    return {**_plain(metric.compute()), **named, **_plain(metric.provenance())}
+
+
+def _plain(value: Any) -> Any:
+    """Values that JSON can write: numpy's numbers as Python's, and null for what is not finite."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(entry) for entry in value]
+    if hasattr(value, "tolist"):
+        return _plain(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def _write_utterances(metric: Metric, directory: Path, label: str) -> None:
+    entries = metric.per_utterance()
+    if entries:
+        with atomic_open(directory / f"{label}.jsonl") as stream:
+            for entry in entries:
+                stream.write(json.dumps(_plain(entry), ensure_ascii=False, allow_nan=False) + "\n")
+    metric.write_artifacts(directory, label)
+
+
+def write_scores(path: Path, label: str, test: str, values: Mapping[str, Any]) -> None:
+    """Put scores into ``metrics.json``; those of other metrics and test sets stay.
+
+    Raises:
+        UserError: The file is there and is not JSON.
+    """
+    scores: dict[str, dict[str, Any]] = {}
+    if path.exists():
+        try:
+            scores = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise UserError(f"{path}: not JSON: {error}", hint="rename it; it will be written anew") from None
+    scores.setdefault(label, {})[test] = dict(values)
+    atomic_write_json(path, scores)

@@ -1,0 +1,195 @@
+"""The stage measure with a small metric of its own."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Self
+
+import numpy as np
+import pytest
+from espnet3_core.config.roles import InferenceConfig, MetricsConfig
+from espnet3_core.errors import UserError
+from espnet3_core.measure.config import MetricConfig
+from espnet3_core.measure.metric import Metric
+from espnet3_core.measure.stage import measure
+
+
+class Accuracy(Metric):
+    """Share of equal texts; numbers as numpy makes them."""
+
+    inputs = {"reference": "dataset:text", "hypothesis": "text"}
+    on_failure = {"hypothesis": ""}
+    version = "7"
+
+    def __init__(self, config: MetricConfig) -> None:
+        super().__init__(config)
+        self.right: dict[str, bool] = {}
+
+    def update(self, ids: Sequence[str], **values: Sequence[Any]) -> None:
+        pairs = zip(values["reference"], values["hypothesis"], strict=True)
+        self.right |= {i: a == b for i, (a, b) in zip(ids, pairs, strict=True)}
+
+    def merge(self, other: Self) -> None:
+        self.right |= other.right
+
+    def compute(self) -> dict[str, Any]:
+        return {"accuracy": np.float32(np.mean(list(self.right.values()))), "spread": np.float64("nan")}
+
+    def per_utterance(self) -> list[dict[str, Any]]:
+        return [{"id": i, "right": np.bool_(right)} for i, right in self.right.items()]
+
+
+class Chosen:
+    """Stands for a component without a catalog."""
+
+    def __init__(self, made: Any, name: str = "test/accuracy") -> None:
+        self.made, self.name, self.target = made, name, None
+
+    def build(self, **needs: Any) -> Any:
+        assert needs["tokenizer"] == "the tokenizer"
+        return self.made()
+
+
+class Texts:
+    """A dataset that decodes only when it must."""
+
+    def __init__(self, texts: dict[str, str]) -> None:
+        self.texts, self.decoded = list(texts.items()), 0
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        self.decoded += 1
+        return {**self.describe(index), "speech": np.zeros(3)}
+
+    def describe(self, index: int) -> dict[str, Any]:
+        return {"id": self.texts[index][0], "text": self.texts[index][1]}
+
+
+class Context:
+    """What the stage uses of a StageContext."""
+
+    def __init__(self, directory: Path, **options: Any) -> None:
+        self.inference_directory = directory / "inference"
+        self.logger = logging.getLogger("test")
+        self.data = {"dev": Texts({"a": "x", "b": "y"}), "eval": Texts({"c": "z"})}
+        chosen: Any = {"acc": Chosen(lambda: Accuracy(MetricConfig()))}
+        self.roles = {
+            "metrics": MetricsConfig(**{"metrics": chosen, **options}),
+            "inference": InferenceConfig(test_sets={name: SimpleNamespace(name=name) for name in self.data}),  # type: ignore[misc]
+        }
+
+    def config(self, role: str) -> Any:
+        return self.roles[role]
+
+    def results_file(self, test: str) -> Path:
+        return self.inference_directory / test / "results.jsonl"
+
+    def build_dataset(self, component: Any) -> Any:
+        return self.data[component.name]
+
+    def build_tokenizer(self) -> str:
+        return "the tokenizer"
+
+    def needs(self) -> dict[str, Any]:
+        return {"seed": 0}
+
+    def write(self, test: str, *records: Any) -> None:
+        path = self.results_file(test)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("".join((r if isinstance(r, str) else json.dumps(r)) + "\n" for r in records))
+
+    @property
+    def scores(self) -> Any:
+        return json.loads((self.inference_directory / "metrics.json").read_text())
+
+
+@pytest.fixture
+def context(tmp_path: Path) -> Context:
+    context = Context(tmp_path)
+    context.write("dev", {"id": "b", "text": "y"}, {"id": "a", "error": "cannot be decoded"})
+    context.write("eval", {"id": "c", "text": "z\u2028"})
+    return context
+
+
+def test_scores_files_and_table(context: Context, capsys: pytest.CaptureFixture[str]) -> None:
+    measure(context)  # type: ignore[arg-type]
+    assert context.scores == {
+        "acc": {
+            "dev": {"accuracy": 0.5, "spread": None, "metric": "test/accuracy", "version": "7", "failed": 1},
+            "eval": {"accuracy": 0.0, "spread": None, "metric": "test/accuracy", "version": "7", "failed": 0},
+        }
+    }
+    lines = (context.results_file("dev").parent / "acc.jsonl").read_text().splitlines()
+    assert [json.loads(line) for line in lines] == [{"id": "b", "right": True}, {"id": "a", "right": False}]
+    out = capsys.readouterr().out
+    assert "acc" in out
+    assert "failed 1" in out
+    assert context.data["dev"].decoded == 0
+
+
+def test_other_scores_stay(context: Context) -> None:
+    path = context.inference_directory / "metrics.json"
+    path.write_text(json.dumps({"old": {"dev": {"x": 1}}, "acc": {"gone": {"x": 2}, "dev": {"x": 3}}}))
+    context.roles["metrics"].test_sets = ["dev"]
+    measure(context)  # type: ignore[arg-type]
+    assert context.scores["old"] == {"dev": {"x": 1}}
+    assert context.scores["acc"]["gone"] == {"x": 2}
+    assert context.scores["acc"]["dev"]["accuracy"] == 0.5
+    assert "eval" not in context.scores["acc"]
+
+
+def test_results_of_other_utterances_are_named(context: Context) -> None:
+    context.write("dev", {"id": "a", "text": "x"}, {"id": "q", "text": "y"})
+    with pytest.raises(UserError) as caught:
+        measure(context)  # type: ignore[arg-type]
+    assert "no result for 1 of 2: b" in caught.value.message
+    assert "1 not in test set 'dev': q" in caught.value.message
+
+
+def test_every_broken_line_is_listed(context: Context) -> None:
+    context.write("dev", {"id": "a", "text": "x"}, "{broken", "[]", {"id": "a", "text": "x"})
+    with pytest.raises(UserError) as caught:
+        measure(context)  # type: ignore[arg-type]
+    path = context.results_file("dev")
+    assert f"{path}:2: not JSON" in caught.value.message
+    assert f"{path}:3: not a result" in caught.value.message
+    assert f"{path}:4: utterance 'a' stands in line 1 already" in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"test_sets": ["devv"]}, "no test set 'devv'"),
+        ({"metrics": {"results": Chosen(None)}}, r"metrics\.results: the id names files"),
+        ({"metrics": {"a/b": Chosen(None)}}, "the id names files"),
+        (
+            {"metrics": {"acc": Chosen(lambda: Accuracy(MetricConfig(inputs={"hypothesis": "txt"})))}},
+            "no field 'txt'",
+        ),
+        (
+            {"metrics": {"acc": Chosen(lambda: Accuracy(MetricConfig(inputs={"reference": "dataset:x"})))}},
+            "no field 'x'",
+        ),
+        (
+            {"metrics": {"acc": Chosen(lambda: Accuracy(MetricConfig(inputs={"wrong": "x"})))}},
+            "no input 'wrong'",
+        ),
+    ],
+)
+def test_mistakes(context: Context, options: dict[str, Any], message: str) -> None:
+    for key, value in options.items():
+        setattr(context.roles["metrics"], key, value)
+    with pytest.raises(UserError, match=message):
+        measure(context)  # type: ignore[arg-type]
+
+
+def test_missing_results(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="there are no results") as caught:
+        measure(Context(tmp_path))  # type: ignore[arg-type]
+    assert "stage infer" in str(caught.value.hint)

@@ -1,0 +1,1 @@
+"""Error rates of recognition: words, characters, tokens."""

@@ -1,0 +1,1 @@
+"""The verb ``espnet3 asr``: from audio files to text and subtitles."""
