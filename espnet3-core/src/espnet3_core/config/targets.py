@@ -24,6 +24,9 @@ from espnet3_core.config.sources import (
 from espnet3_core.errors import Finding, UserError
 from espnet3_core.names import did_you_mean
 
+STAGE_KEYS = {"scheduler": ("interval", "monitor")}
+"""Keys of a ``_target_`` node that the stage reads itself, by kind."""
+
 
 def target_findings(component: Component, recipe: Path | None) -> list[Finding]:
     """Problems of a ``_target_`` node and of those nested in it.
@@ -33,7 +36,12 @@ def target_findings(component: Component, recipe: Path | None) -> list[Finding]:
         recipe: Folder of the recipe, whose own modules are imported to find what is wrong in them; None
             imports nothing, and what the source does not tell passes.
     """
-    return list(_node(component.to_node(), component.path, recipe))
+    node = component.to_node()
+    if component.slot is not None:
+        node = {
+            key: value for key, value in node.items() if key not in STAGE_KEYS.get(component.slot.kind, ())
+        }
+    return list(_node(node, component.path, recipe))
 
 
 def _node(node: Mapping[str, Any], path: str, recipe: Path | None) -> Iterator[Finding]:
@@ -52,6 +60,11 @@ def _node(node: Mapping[str, Any], path: str, recipe: Path | None) -> Iterator[F
             yield from _arguments(signature, node, path, target)
     for name, value in node.items():
         yield from _nested(value, f"{path}.{name}", recipe)
+
+
+def nested_findings(value: Any, path: str, recipe: Path | None) -> list[Finding]:
+    """Problems of the ``_target_`` nodes anywhere in a value."""
+    return list(_nested(value, path, recipe))
 
 
 def _nested(value: Any, path: str, recipe: Path | None) -> Iterator[Finding]:
