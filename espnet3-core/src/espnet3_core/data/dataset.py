@@ -45,8 +45,8 @@ def _columns(dataset: Any) -> Sequence[str]:
 def ids_of(dataset: Any) -> list[str]:
     """Ids of all items, in order.
 
-    From ``ids()``, a Hugging Face column ``id``, or ``describe``; a dataset that offers none of these gets
-    its items' indices as ids, which is said once.
+    From ``ids()``, a Hugging Face column ``id``, ``describe``, or the items' own field ``id``, for which all
+    of them are loaded. A dataset that offers none of these gets its items' indices as ids, and a warning.
 
     Raises:
         CheckFailed: Two items have one id.
@@ -60,6 +60,9 @@ def ids_of(dataset: Any) -> list[str]:
         ids = [str(name) for name in dataset["id"]]
     elif callable(getattr(dataset, "describe", None)) and count and "id" in dataset.describe(0):
         ids = [str(dataset.describe(index)["id"]) for index in range(count)]
+    elif count and "id" in dataset[0]:
+        _log.warning("%s has no ids(): reading all %d items to learn them", _name(dataset), count)
+        ids = [str(dataset[index]["id"]) for index in range(count)]
     else:
         _log.warning(
             "%s has no ids(): its items are called by their index, %s …", _name(dataset), index_id(0, count)
@@ -215,7 +218,7 @@ class PreparedDataset:
         if rate is not None and self.sample_rate is not None and rate != self.sample_rate:
             if self.resample != "soxr":
                 raise UserError(
-                    f"its audio is sampled at {rate} Hz, but the recipe's sample_rate is {self.sample_rate} Hz",
+                    f"its audio is sampled at {rate} Hz, the recipe's sample_rate is {self.sample_rate} Hz",
                     hint="cast the column: dataset.cast_column('audio', Audio(sampling_rate=…))",
                 )
             speech = resample(speech, rate, self.sample_rate)

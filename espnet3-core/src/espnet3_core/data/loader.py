@@ -146,7 +146,7 @@ def build_loader(
         shuffle=shuffle,
         keep=keep,
         dataset=dataset,
-        names=dataset.ids() if callable(getattr(dataset, "ids", None)) else None,
+        names=getattr(dataset, "ids", None),
     )
     loader = Loader(
         _Guarded(dataset),  # type: ignore[arg-type]

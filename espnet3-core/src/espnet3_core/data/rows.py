@@ -47,7 +47,7 @@ def _numbers(
 def derived_ids(
     audio: Sequence[str] | None, start: NDArray[np.float64], end: NDArray[np.float64], count: int
 ) -> list[str]:
-    """Ids from file names: the stem, or the whole path where two stems are equal; segments add their times."""
+    """Ids from file names: stem, or whole path where two stems are equal; segments add their times."""
     if audio is None:
         return [f"{index:0{max(6, len(str(count)))}d}" for index in range(count)]
     distinct = list(dict.fromkeys(audio))

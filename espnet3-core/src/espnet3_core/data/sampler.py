@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -34,7 +34,7 @@ class BatchSampler:
         shuffle: Overrides ``config.shuffle``.
         keep: Items to use, as a mask or indices; None for all.
         dataset: May choose the items of an epoch by ``epoch_indices(seed, epoch)``.
-        names: Ids of the items, for warnings.
+        names: Gives the ids of the items, for warnings.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class BatchSampler:
         shuffle: bool | None = None,
         keep: ArrayLike | None = None,
         dataset: Any = None,
-        names: Any = None,
+        names: Callable[[], Sequence[str]] | None = None,
     ) -> None:
         if lengths is None and config.size is None:
             raise UserError(
@@ -70,13 +70,14 @@ class BatchSampler:
         self._planned: tuple[int, list[list[int]], NDArray[np.int64]] | None = None
         self._warn(names)
 
-    def _warn(self, names: Any) -> None:
+    def _warn(self, find_names: Callable[[], Sequence[str]] | None) -> None:
         limit = self.config.seconds
         if limit is None or not self.known:
             return
         limit = limit / (self.world_size if self.config.scope == "global" else 1)
         over = self.keep[self.lengths[self.keep] > limit]
         if len(over):
+            names = find_names() if find_names else None
             shown = ", ".join(str(names[index] if names else index) for index in over[:5].tolist())
             _log.warning(
                 "%d utterances are longer than a batch's %g s, and each makes a batch of its own: %s%s",

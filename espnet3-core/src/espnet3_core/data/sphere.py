@@ -95,9 +95,8 @@ def read_header(path: str) -> SphereHeader:
         raise SphereError(f"has a damaged header: rate {rate}, {channels} channels, {width} bytes per sample")
     if held < frames:
         raise SphereError(f"is truncated: its header promises {frames} samples, it holds {held}")
-    return SphereHeader(
-        offset, rate, channels, frames, kind, width, fields.get("sample_byte_format", "01").startswith("1")
-    )
+    big_endian = not fields.get("sample_byte_format", "0").startswith("0")
+    return SphereHeader(offset, rate, channels, frames, kind, width, big_endian)
 
 
 @cache
@@ -113,7 +112,8 @@ def _table(coding: str) -> NDArray[np.float32]:
         exponent, mantissa = (code & 0x70) >> 4, (code & 0x0F) << 4
         magnitude = np.where(exponent == 0, mantissa + 8, mantissa + 0x108 << np.maximum(exponent - 1, 0))
         sign = np.where(code & 0x80, 1, -1)
-    return (sign * magnitude / 32768.0).astype(np.float32)
+    table: NDArray[np.float32] = (sign * magnitude / 32768.0).astype(np.float32)
+    return table
 
 
 def read_frames(path: str, header: SphereHeader, start: int, stop: int) -> NDArray[np.float32]:
