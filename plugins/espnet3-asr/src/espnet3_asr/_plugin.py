@@ -11,10 +11,7 @@ from espnet3_core.specs import RecipeTemplateSpec
 
 
 def _records(module: str, name: str) -> Iterable[Any]:
-    try:
-        return getattr(import_module(f"espnet3_asr.{module}"), name)
-    except ModuleNotFoundError:
-        return ()
+    return getattr(import_module(f"espnet3_asr.{module}"), name)
 
 
 @hookimpl
@@ -65,5 +62,6 @@ def espnet3_recipes() -> Iterable[Any]:
     yield RecipeTemplateSpec(
         system="asr/recognition",
         path="espnet3_asr:templates/recognition",
+        prepare="espnet3_asr.templates.prepare:prepare",
         summary="speech recognition on your own recordings",
     )

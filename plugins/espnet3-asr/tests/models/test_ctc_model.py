@@ -104,7 +104,7 @@ def test_statistics(make_ctc, make_batch):
     batch = make_batch([1.0, 0.5])
     features = model.collect_feats(batch["speech"], batch["speech_lengths"])
     assert set(features) == {"features", "features_lengths"}
-    valid = torch.cat([row[:n] for row, n in zip(features["features"], features["features_lengths"])])
+    valid = torch.cat([row[:n] for row, n in zip(*features.values(), strict=True)])
     moments = SimpleNamespace(
         mean=valid.mean(0).double().numpy(), std=valid.std(0, False).double().numpy(), count=len(valid)
     )

@@ -14,7 +14,9 @@ def test_collapse_agrees_with_the_definition():
         path = rng.integers(0, 3, length)
         ids, runs = collapse(path)
         assert ids == [int(k) for k, _ in itertools.groupby(path) if k != 0]
-        assert all(set(path[start:end].tolist()) == {token} for token, (start, end) in zip(ids, runs))
+        assert all(
+            set(path[start:end].tolist()) == {token} for token, (start, end) in zip(ids, runs, strict=True)
+        )
 
 
 def test_best_path_score_and_times(make_ctc, make_batch, letters):

@@ -39,7 +39,7 @@ class _Prefixes(NamedTuple):
 
 
 class CTCPrefixBeam:
-    """The most probable texts under CTC, each summed over its paths (Graves 2008, section 7.5.3; Hannun 2014).
+    """The most probable texts under CTC, summed over paths (Graves 2008, section 7.5.3; Hannun 2014).
 
     Frame by frame, all prefixes of all utterances together: a prefix stays as it is, or grows by a token;
     where a grown prefix equals another one of the beam, their probabilities are added. Frames need a loop,
