@@ -1,22 +1,27 @@
-"""A small training to test with: a dataset, a loader that resumes, a model with dropout, a stage's context."""
+"""A small training to test with: a dataset, a model with dropout, the context of a stage."""
 
 from __future__ import annotations
 
+import json
 import logging
+import os
+import signal
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import torch
-from lightning.pytorch import LightningDataModule
-from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
-
 from espnet3_core.component import Component
-from espnet3_core.config.roles import DatasetsConfig, TrainingConfig
+from espnet3_core.config.roles import BatchConfig, DatasetsConfig, TrainingConfig
+from espnet3_core.data.dataset import PreparedDataset
+from espnet3_core.data.loader import build_loader
 from espnet3_core.train import stage
+from espnet3_core.train.position import Position
 from espnet3_core.train.resume import find_resume, is_finished
+from lightning.pytorch import Callback, LightningDataModule
+from torch import Tensor, nn
+from torch.utils.data import Dataset
 
 
 class ToyDataset(Dataset[dict[str, Any]]):
@@ -27,6 +32,9 @@ class ToyDataset(Dataset[dict[str, Any]]):
 
     def __len__(self) -> int:
         return len(self.inputs)
+
+    def ids(self) -> list[str]:
+        return [f"utt{index:03d}" for index in range(len(self))]
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         return {"id": f"utt{index:03d}", "inputs": self.inputs[index], "targets": self.targets[index]}
@@ -40,38 +48,41 @@ def collate(items: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-class ToySampler:
-    def __init__(self, count: int, size: int, seed: int, position: Any = None, rank: int = 0, world: int = 1) -> None:
-        self.count, self.size, self.seed, self.rank, self.world = count, size, seed, rank, world
-        self.epoch, self.start = (position.epoch, position.batch) if position else (0, 0)
-        self.start_epoch = self.epoch
-
-    def set_epoch(self, epoch: int) -> None:
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        return self.count // self.size // self.world
-
-    def __iter__(self) -> Any:
-        order = torch.randperm(self.count, generator=torch.Generator().manual_seed(self.seed * 1000 + self.epoch))
-        batches = order.split(self.size)[self.rank :: self.world]
-        yield from batches[self.start if self.epoch == self.start_epoch else 0 :]
-
-
 class ToyData(LightningDataModule):
-    def __init__(self, position: Any = None, size: int = 4, workers: int = 0, count: int = 24) -> None:
+    """Random batches through core's own loader, resumed as a recipe's data are."""
+
+    def __init__(
+        self, position: Position | None = None, size: int = 4, workers: int = 0, count: int = 24
+    ) -> None:
         super().__init__()
-        self.position, self.size, self.workers, self.count = position, size, workers, count
+        self.position, self.count = position or Position(), count
+        self.batch = BatchConfig(size=size, workers=workers)
 
-    def train_dataloader(self) -> DataLoader[Any]:
-        assert self.trainer is not None
-        sampler = ToySampler(self.count, self.size, 5, self.position, self.trainer.global_rank, self.trainer.world_size)
-        return DataLoader(
-            ToyDataset(self.count), batch_sampler=sampler, collate_fn=collate, num_workers=self.workers
+    def train_dataloader(self) -> Any:
+        trainer: Any = self.trainer
+        items = PreparedDataset(ToyDataset(self.count), training=True)
+        loader = build_loader(
+            items,
+            self.batch,
+            collator=collate,
+            seed=5,
+            rank=trainer.global_rank,
+            world_size=trainer.world_size,
         )
+        loader.set_epoch(self.position.epoch, self.position.batch)
+        return loader
 
-    def val_dataloader(self) -> DataLoader[Any]:
-        return DataLoader(ToyDataset(10), batch_size=4, collate_fn=collate)
+    def val_dataloader(self) -> Any:
+        trainer: Any = self.trainer
+        items = PreparedDataset(ToyDataset(10))
+        return build_loader(
+            items,
+            self.batch,
+            collator=collate,
+            rank=trainer.global_rank,
+            world_size=trainer.world_size,
+            shuffle=False,
+        )
 
 
 class ToyModel(nn.Module):
@@ -101,7 +112,10 @@ class ToyContext:
     def experiment(self) -> Any:
         root = self.directory
         return SimpleNamespace(
-            directory=root, checkpoints=root / "checkpoints", stats=root / "stats", metrics=root / "metrics.jsonl"
+            directory=root,
+            checkpoints=root / "checkpoints",
+            stats=root / "stats",
+            metrics=root / "metrics.jsonl",
         )
 
     def config(self, role: str) -> TrainingConfig:
@@ -128,7 +142,39 @@ def toy_config(**changes: Any) -> TrainingConfig:
     )
 
 
-def run_toy(context: ToyContext, model: nn.Module | None = None, **data: Any) -> Any:
+class Trace(Callback):
+    """Writes down every micro-batch: place, ids, loss and learning rate, exactly; dies when told to."""
+
+    def __init__(self, path: Path, die_at: int | None = None, signal_at: int | None = None, kill: bool = False) -> None:
+        self.path, self.die_at, self.signal_at, self.kill = path, die_at, signal_at, kill
+        self.seen = 0
+
+    def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        loss = outputs["loss"] * trainer.accumulate_grad_batches
+        rate = trainer.optimizers[0].param_groups[0]["lr"]
+        record = [trainer.current_epoch, batch_idx, batch["ids"], loss.item().hex(), rate.hex(), trainer.global_step]
+        with self.path.open("a") as stream:
+            stream.write(json.dumps(record) + "\n")
+        self.seen += 1
+        if self.seen == self.signal_at:
+            os.kill(os.getpid(), signal.SIGTERM)
+        if self.seen == self.die_at:
+            if self.kill:
+                os.kill(os.getpid(), signal.SIGKILL)
+            raise Died
+
+
+class Died(Exception):
+    """The process is gone, as far as training can tell."""
+
+
+def read_trace(path: Path) -> list[Any]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def run_toy(
+    context: ToyContext, model: nn.Module | None = None, trace: Trace | None = None, **data: Any
+) -> Any:
     """What stage ``train`` does, on toy data; returns the module, or None when training was finished."""
     from espnet3_core.train.module import TrainingModule
     from espnet3_core.train.randomness import seed_everything
@@ -140,5 +186,9 @@ def run_toy(context: ToyContext, model: nn.Module | None = None, **data: Any) ->
         return None
     seed_everything(config.seed, "model")
     module = TrainingModule(model or ToyModel(), config)
-    stage.fit(context, config, arguments, module, ToyData(resume.position if resume else None, **data), resume)  # type: ignore[arg-type]
+    if trace is not None:
+        arguments["callbacks"] = [trace]
+    stage.fit(
+        context, config, arguments, module, ToyData(resume.position if resume else None, **data), resume
+    )  # type: ignore[arg-type]
     return module

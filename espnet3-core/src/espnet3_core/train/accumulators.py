@@ -32,7 +32,9 @@ class MeanAccumulator:
         names = tuple(values)
         tensors = [value.detach().reshape(()) for value in values.values()]
         kind = torch.float32 if tensors[0].device.type == "mps" else torch.float64
-        stacked = torch.stack([tensor.to(kind) for tensor in tensors] + [torch.ones((), dtype=kind, device=tensors[0].device)])
+        stacked = torch.stack(
+            [tensor.to(kind) for tensor in tensors] + [torch.ones((), dtype=kind, device=tensors[0].device)]
+        )
         step = stacked * weight
         if valid is not None:
             step = torch.where(valid, step, torch.zeros((), dtype=kind, device=step.device))

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from lightning.pytorch import LightningModule, Trainer
@@ -20,11 +20,20 @@ from espnet3_core.config.roles import CheckpointConfig
 from espnet3_core.errors import Interrupted, UserError
 from espnet3_core.files import disk_errors, make_directory, sync_directory
 from espnet3_core.names import did_you_mean
-from espnet3_core.train.checkpoints import LAST, Kept, Selection, average_weights, model_state, save_weights, write_index
+from espnet3_core.train.checkpoints import (
+    LAST,
+    Kept,
+    Selection,
+    average_weights,
+    model_state,
+    save_weights,
+    write_index,
+)
 from espnet3_core.train.position import Position, after_batch, at_end, at_epoch_start
 from espnet3_core.train.resume import STATE
 
 logger = logging.getLogger(__name__)
+
 
 class Checkpointing(Checkpoint):
     """Saves what resuming and inference need; runs after all other callbacks.
@@ -75,7 +84,13 @@ class Checkpointing(Checkpoint):
         self._stop_if_asked(trainer, position, saved=due)
 
     def on_validation_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
     ) -> None:
         """A signal need not wait for the end of a validation, which is then repeated."""
         busy = trainer.sanity_checking or trainer.fit_loop._should_accumulate()
@@ -98,7 +113,7 @@ class Checkpointing(Checkpoint):
         if not saved:
             self.save(trainer, position)
         raise Interrupted(
-            f"interrupted by {self._signals.name} at {position.words}; everything is saved in {self.directory / LAST}",
+            f"{self._signals.name} at {position.words}: everything is saved in {self.directory / LAST}",
             hint="run the same command again to continue",
         )
 
@@ -119,10 +134,15 @@ class Checkpointing(Checkpoint):
         self._saved_at = position
         if trainer.is_global_zero:
             self._sweep()
-            write_index(self.directory, self.selections, {"file": LAST, **position.to_dict()})
+            write_index(self.directory, self.selections, self._last())
 
-    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Put our state in, and leave Lightning's loop counters out (see :mod:`espnet3_core.train.position`)."""
+    def _last(self) -> dict[str, Any] | None:
+        return None if self._saved_at is None else {"file": LAST, **self._saved_at.to_dict()}
+
+    def on_save_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Put our state in, and leave Lightning's loop counters out: :mod:`espnet3_core.train.position`."""
         if self._position is None:
             return
         checkpoint.pop("loops", None)
@@ -135,12 +155,16 @@ class Checkpointing(Checkpoint):
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Continue with the tables of a checkpoint; a selection that the configuration changed starts anew."""
-        saved = {(table["monitor"], table["mode"]): Selection.from_dict(table) for table in state["selections"]}
+        """Continue with the tables of a checkpoint; a selection that was changed starts anew."""
+        saved = {
+            (table["monitor"], table["mode"]): Selection.from_dict(table) for table in state["selections"]
+        }
         for selection in self.selections:
             former = saved.get((selection.monitor, selection.mode))
             if former is not None:
-                selection.kept = [kept for kept in former.kept if (self.directory / kept.file).exists()][: selection.keep]
+                selection.kept = [kept for kept in former.kept if (self.directory / kept.file).exists()][
+                    : selection.keep
+                ]
                 selection.average = former.average
 
     # The best models --------------------------------------------------------------------------------------
@@ -154,18 +178,20 @@ class Checkpointing(Checkpoint):
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Select by values of the validation."""
         if not trainer.sanity_checking:
-            self._select(trainer, pl_module, "valid/", trainer.fit_loop.epoch_progress.current.processed)
+            self._select(trainer, pl_module, "valid/", _epochs(trainer))
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Select by values of the epoch."""
-        self._select(trainer, pl_module, "train/", trainer.fit_loop.epoch_progress.current.processed - 1)
+        self._select(trainer, pl_module, "train/", _epochs(trainer) - 1)
 
     def _check_monitors(self, values: dict[str, float], prefix: str) -> None:
         for index, selection in enumerate(self.selections):
             if selection.monitor.startswith(prefix) and selection.monitor not in values:
                 raise UserError(
                     f"training.checkpoint.best.{index}.monitor: {selection.monitor!r} is not logged",
-                    hint=did_you_mean(selection.monitor, values, otherwise=f"logged: {', '.join(sorted(values))}"),
+                    hint=did_you_mean(
+                        selection.monitor, values, otherwise=f"logged: {', '.join(sorted(values))}"
+                    ),
                 )
 
     def _select(self, trainer: Trainer, pl_module: LightningModule, prefix: str, epoch: int) -> None:
@@ -180,7 +206,12 @@ class Checkpointing(Checkpoint):
             self._keep(wanting, module.latest, weights, epoch, trainer.global_step)
 
     def _keep(
-        self, wanting: Sequence[Selection], values: dict[str, float], weights: dict[str, Tensor], epoch: int, step: int
+        self,
+        wanting: Sequence[Selection],
+        values: dict[str, float],
+        weights: dict[str, Tensor],
+        epoch: int,
+        step: int,
     ) -> None:
         name = f"epoch{epoch:03d}_step{step:07d}.safetensors"
         save_weights(self.directory / name, weights, {"epoch": epoch, "step": step, "values": values})
@@ -189,26 +220,30 @@ class Checkpointing(Checkpoint):
             index = self.selections.index(selection)
             if self.config.best[index].average:
                 self._average(selection, index)
-        write_index(self.directory, self.selections, self._saved_at and {"file": LAST, **self._saved_at.to_dict()})
+        write_index(self.directory, self.selections, self._last())
 
     def _average(self, selection: Selection, index: int) -> None:
-        name = "average.safetensors" if index == 0 else f"average_{index}_{selection.monitor.replace('/', '.')}.safetensors"
+        name = (
+            "average.safetensors"
+            if index == 0
+            else f"average_{index}_{selection.monitor.replace('/', '.')}.safetensors"
+        )
         sources = sorted(selection.kept, key=lambda kept: kept.step)
         weights = average_weights([self.directory / kept.file for kept in sources])
         save_weights(self.directory / name, weights, {"average_of": [kept.file for kept in sources]})
         selection.average = name
 
     def _weights(self, trainer: Trainer) -> dict[str, Tensor]:
-        """The weights that were validated: those of a callback that keeps averaged ones, or the model's own."""
+        """The weights that were validated: a callback's averaged ones, or the model's own."""
         state = model_state(trainer.strategy.lightning_module_state_dict())
-        for callback in trainer.callbacks:
+        for callback in cast(Any, trainer).callbacks:
             averaged = getattr(callback, "averaged_weights", None)
             if callable(averaged):
                 state.update(averaged())
         return state
 
     def _sweep(self) -> None:
-        """Delete models that fell out of every table; only now, because ``last.ckpt`` named them until now."""
+        """Delete models that fell out of every table; ``last.ckpt`` named them until now."""
         used = {kept.file for selection in self.selections for kept in selection.kept}
         for name in set(self._doomed) - used:
             with suppress(FileNotFoundError):
@@ -250,11 +285,17 @@ class Signals:
         if trainer.world_size == 1:
             return self._asked
         self._calls += 1
-        if self._calls % max(trainer.log_every_n_steps, 1):
+        if self._calls % max(cast(Any, trainer).log_every_n_steps, 1):
             return False
         flag = torch.tensor(float(self._asked), device=trainer.strategy.root_device)
         torch.distributed.all_reduce(flag, op=torch.distributed.ReduceOp.MAX)
         return bool(flag.item())
+
+
+def _epochs(trainer: Trainer) -> int:
+    """Epochs whose batches are all done."""
+    progress: Any = trainer.fit_loop.epoch_progress.current
+    return int(progress.processed)
 
 
 def _replace(temporary: Path, target: Path) -> None:

@@ -96,7 +96,11 @@ def save_weights(path: Path, weights: Mapping[str, Tensor], metadata: Mapping[st
     from safetensors.torch import save
     from torch import Tensor
 
-    tensors = {name: value.detach().cpu().contiguous().clone() for name, value in weights.items() if isinstance(value, Tensor)}
+    tensors = {
+        name: value.detach().cpu().contiguous().clone()
+        for name, value in weights.items()
+        if isinstance(value, Tensor)
+    }
     header = {key: value if isinstance(value, str) else json.dumps(value) for key, value in metadata.items()}
     with atomic_open(path, "wb") as stream:
         stream.write(save(tensors, metadata=header))
@@ -108,7 +112,7 @@ def average_weights(paths: Sequence[Path]) -> dict[str, Tensor]:
     from safetensors import safe_open
 
     result: dict[str, Tensor] = {}
-    files = [safe_open(str(path), framework="pt") for path in paths]
+    files: list[Any] = [safe_open(str(path), framework="pt") for path in paths]
     for name in files[-1].keys():  # noqa: SIM118 - not a mapping
         tensors = [file.get_tensor(name) for file in files]
         newest = tensors[-1]
@@ -129,7 +133,9 @@ def read_index(directory: Path) -> dict[str, Any]:
     try:
         index: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise UserError(f"{path}: not JSON: {error}", hint="train again, or give the path of a checkpoint") from None
+        raise UserError(
+            f"{path}: not JSON: {error}", hint="train again, or give the path of a checkpoint"
+        ) from None
     return index
 
 
@@ -147,9 +153,9 @@ def resolve_checkpoint(experiment: Path, which: str) -> Path:
 
     Args:
         experiment: Folder of the experiment.
-        which: One of the three words (of the first selection), ``best:valid/cer`` or ``average:valid/cer`` for
-            another selection, or a path, absolute or relative to the working directory, the experiment or
-            its ``checkpoints``.
+        which: One of the three words (of the first selection), ``best:valid/cer`` or ``average:valid/cer``
+            for another selection, or a path, absolute or relative to the working directory, the
+            experiment or its ``checkpoints``.
 
     Raises:
         UserError: There is no such checkpoint.
@@ -178,7 +184,10 @@ def resolve_checkpoint(experiment: Path, which: str) -> Path:
 def _named(directory: Path, word: str, monitor: str) -> Path:
     if word == "last":
         return directory / LAST
-    selections = [Selection.from_dict({**table, "average": None}) for table in read_index(directory).get("selections", [])]
+    selections = [
+        Selection.from_dict({**table, "average": None})
+        for table in read_index(directory).get("selections", [])
+    ]
     averages = [table["average"] for table in read_index(directory).get("selections", [])]
     for selection, average in zip(selections, averages, strict=True):
         if monitor not in ("", selection.monitor):
@@ -231,7 +240,9 @@ def load_state(path: Path) -> dict[str, Tensor]:
         return model_state(content["state_dict"])
     if isinstance(content, Mapping) and all(isinstance(value, torch.Tensor) for value in content.values()):
         return dict(content)
-    raise UserError(f"{path}: holds no weights of a model", hint="a state dict or a training checkpoint is expected")
+    raise UserError(
+        f"{path}: holds no weights of a model", hint="a state dict or a training checkpoint is expected"
+    )
 
 
 def model_state(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -6,10 +6,36 @@ from typing import TYPE_CHECKING, Any
 
 from lightning.pytorch import LightningDataModule
 
+from espnet3_core.data.dataset import PreparedDataset
+from espnet3_core.data.loader import Loader, build_loader
+from espnet3_core.train.outputs import padding
 from espnet3_core.train.position import Position
 
 if TYPE_CHECKING:
+    from espnet3_core.component import Component
     from espnet3_core.recipe.context import StageContext
+
+
+def prepared(
+    context: StageContext, component: Component, tokenizer: Any, *, training: bool
+) -> PreparedDataset:
+    """A dataset of the training configuration with its preprocessing and, in training, its augmentation.
+
+    Raises:
+        UserError: Files are missing or broken.
+    """
+    config = context.config("training")
+    needs = context.needs()
+    transforms = config.dataset.transforms if training else []
+    return PreparedDataset(
+        context.build_dataset(component),
+        sample_rate=config.dataset.sample_rate,
+        preprocess=[part.build(**needs) for part in config.dataset.preprocess],
+        transforms=[part.build(**needs) for part in transforms],
+        tokenizer=tokenizer,
+        seed=config.seed,
+        training=training,
+    )
 
 
 class TrainingData(LightningDataModule):
@@ -26,23 +52,43 @@ class TrainingData(LightningDataModule):
     def __init__(self, context: StageContext, position: Position | None = None) -> None:
         super().__init__()
         self.tokenizer = context.build_tokenizer()
-        self._context = context
-        self._config = context.config("training")
+        self._config = config = context.config("training")
+        self._collator = config.collator.build(**context.needs())
         self._position = position or Position()
-        datasets = self._config.dataset
-        self.train_set = context.build_dataset(datasets.train)
-        self.valid_set = None if datasets.valid is None else context.build_dataset(datasets.valid)
+        self.train_set = prepared(context, config.dataset.train, self.tokenizer, training=True)
+        valid = config.dataset.valid
+        self.valid_set = None if valid is None else prepared(context, valid, self.tokenizer, training=False)
 
-    def train_dataloader(self) -> Any:
+    def train_dataloader(self) -> Loader:
         """Batches of the running epoch, from where training goes on."""
-        return self._loader(self.train_set, training=True)
+        bounds = {
+            "min_seconds": self._config.dataset.min_seconds,
+            "max_seconds": self._config.dataset.max_seconds,
+        }
+        loader = self._loader(self.train_set, **bounds)
+        loader.set_epoch(self._position.epoch, self._position.batch)
+        return loader
 
-    def val_dataloader(self) -> Any:
+    def val_dataloader(self) -> Loader | list[Any]:
         """Batches of validation, in a fixed order; nothing without a validation set."""
-        return [] if self.valid_set is None else self._loader(self.valid_set, training=False)
+        return [] if self.valid_set is None else self._loader(self.valid_set, shuffle=False)
 
-    def _loader(self, dataset: Any, *, training: bool) -> Any:
-        from espnet3_core.data.loader import build_loader
+    def _loader(self, dataset: PreparedDataset, **options: Any) -> Loader:
+        trainer: Any = self.trainer
+        return build_loader(
+            dataset,
+            self._config.batch,
+            collator=self._collator,
+            seed=self._config.seed,
+            rank=trainer.global_rank,
+            world_size=trainer.world_size,
+            sample_rate=self._config.dataset.sample_rate,
+            pin_memory=trainer.strategy.root_device.type == "cuda",
+            **options,
+        )
 
-        assert self.trainer is not None
-        return build_loader(dataset, training=training, position=self._position)
+    def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """Look at a batch while its lengths can be read without waiting for the device."""
+        trainer: Any = self.trainer
+        trainer.lightning_module.batch_padding = padding(batch)
+        return batch

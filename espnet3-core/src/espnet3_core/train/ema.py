@@ -13,7 +13,7 @@ from espnet3_core.train.config import EMAConfig
 
 
 class EMA(Callback):
-    """Keeps averaged weights beside the trained ones (Polyak and Juditsky, 1992; decay as in Tan and Le, 2019).
+    """Keeps averaged weights beside the trained ones (Polyak and Juditsky, 1992).
 
     Validation runs with the averaged weights, and they are what is selected, averaged and saved for
     inference, so that the selected values belong to the saved weights. ``last.ckpt`` holds both. Buffers
@@ -48,7 +48,9 @@ class EMA(Callback):
         self._updates += 1
         decay = min(self.config.decay, (1 + self._updates) / (10 + self._updates))
         current = _trainable(pl_module)
-        torch._foreach_lerp_(list(self._averaged.values()), [current[name] for name in self._averaged], 1 - decay)
+        torch._foreach_lerp_(
+            list(self._averaged.values()), [current[name] for name in self._averaged], 1 - decay
+        )
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Put the averaged weights in."""
@@ -71,7 +73,9 @@ class EMA(Callback):
             _copy(self._trained, _trainable(pl_module))
             self._trained = None
 
-    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
+    def on_save_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
         """A checkpoint taken inside a validation must hold the trained weights."""
         for name, value in (self._trained or {}).items():
             checkpoint["state_dict"][f"model.{name}"] = value

@@ -43,7 +43,7 @@ class FiniteGuard:
         if flags.is_cuda:
             host = torch.empty(2, dtype=torch.bool, pin_memory=True)
             flags = host.copy_(flags, non_blocking=True)
-            event = torch.cuda.Event()
+            event = torch.cuda.Event()  # type: ignore[no-untyped-call]
             event.record()
         ids = batch.get("ids", ())
         self._pending.append((flags, event, [str(name) for name in ids]))

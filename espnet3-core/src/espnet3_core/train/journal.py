@@ -1,19 +1,20 @@
-"""``metrics.jsonl``: one JSON object per logging interval, validation and epoch; loggers get the same values."""
+"""``metrics.jsonl``: one JSON object per logging interval, validation and epoch; loggers get the same."""
 
 from __future__ import annotations
 
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 
 from espnet3_core.files import atomic_write_text, disk_errors, make_directory
+from espnet3_core.train.outputs import batch_size
 from espnet3_core.train.position import Position
 
 Listener = Callable[[dict[str, Any]], None]
@@ -45,7 +46,9 @@ class Journal(Callback):
         self._last_step = position.step
         if not self.path.exists():
             return
-        kept = [line for line in self.path.read_text(encoding="utf-8").splitlines() if _before(line, position)]
+        kept = [
+            line for line in self.path.read_text(encoding="utf-8").splitlines() if _before(line, position)
+        ]
         atomic_write_text(self.path, "".join(f"{line}\n" for line in kept))
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -59,7 +62,9 @@ class Journal(Callback):
         self._validated = False
         self._meter.restart()
 
-    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
+    ) -> None:
         """The batch is here: stop counting the wait."""
         self._meter.arrived()
 
@@ -68,9 +73,9 @@ class Journal(Callback):
     ) -> None:
         """Count the batch, and write an interval record when one is due."""
         module: Any = pl_module
-        self._meter.count(module.batch_facts)
+        self._meter.count(batch_size(batch) if isinstance(batch, Mapping) else 0, module.batch_padding)
         step = trainer.global_step
-        if step == self._last_step or step % max(trainer.log_every_n_steps, 1):
+        if step == self._last_step or step % max(cast(Any, trainer).log_every_n_steps, 1):
             return
         self._last_step = step
         means = {f"train/{name}": value for name, value in module.interval_means.means().items()}
@@ -94,7 +99,9 @@ class Journal(Callback):
         partial = batches.current.ready < trainer.num_training_batches and not batches.is_last_batch
         extra = {"partial": True} if partial else {}
         which = ("train/", "valid/") if self._validated else ("train/",)
-        self._write_means(trainer, pl_module, "epoch", which, **learning_rates(trainer), seconds=seconds, **extra)
+        self._write_means(
+            trainer, pl_module, "epoch", which, **learning_rates(trainer), seconds=seconds, **extra
+        )
 
     def _write_means(
         self, trainer: Trainer, pl_module: LightningModule, kind: str, prefixes: tuple[str, ...], **extra: Any
@@ -113,7 +120,9 @@ class Journal(Callback):
             stream.write(json.dumps({key: _plain(value) for key, value in stamped.items()}) + "\n")
         for listener in self.listeners:
             listener(record)
-        numbers = {k: v for k, v in record.items() if isinstance(v, (int, float)) and k not in ("step", "partial")}
+        numbers = {
+            k: v for k, v in record.items() if isinstance(v, (int, float)) and k not in ("step", "partial")
+        }
         for sink in trainer.loggers:
             sink.log_metrics(numbers, step=record["step"])
 
@@ -140,7 +149,9 @@ def _before(line: str, position: Position) -> bool:
         return bool(record["step"] <= position.step)
     if record["epoch"] == position.epoch:
         # Within the epoch that goes on: validations before this point stay, the one still to come does not.
-        return bool(record["step"] < position.step or (record["step"] == position.step and not position.after_batch))
+        return bool(
+            record["step"] < position.step or (record["step"] == position.step and not position.after_batch)
+        )
     return bool(record["epoch"] < position.epoch)
 
 
@@ -166,11 +177,11 @@ class _Meter:
     def arrived(self) -> None:
         self._waited += time.monotonic() - self._idle_since
 
-    def count(self, facts: tuple[int, float, float]) -> None:
+    def count(self, utterances: int, padding: tuple[float, float]) -> None:
         self._idle_since = time.monotonic()
-        self._utterances += facts[0]
-        self._filled += facts[1]
-        self._whole += facts[2]
+        self._utterances += utterances
+        self._filled += padding[0]
+        self._whole += padding[1]
 
     def read(self) -> dict[str, float]:
         seconds = max(time.monotonic() - self._start, 1e-9)
@@ -182,5 +193,3 @@ class _Meter:
             found["padding"] = round(1 - self._filled / self._whole, 4)
         self.restart()
         return found
-
-

@@ -16,7 +16,7 @@ from espnet3_core.config.roles import TrainingConfig
 from espnet3_core.errors import UserError
 from espnet3_core.train.accumulators import MeanAccumulator, gather
 from espnet3_core.train.finite import FiniteGuard
-from espnet3_core.train.outputs import FieldSelector, StepOutput, batch_size, padding, step_output
+from espnet3_core.train.outputs import FieldSelector, StepOutput, step_output
 from espnet3_core.train.parameters import check_group_options, freeze, parameter_groups
 
 logger = logging.getLogger(__name__)
@@ -45,18 +45,12 @@ class TrainingModule(LightningModule):
         self.interval_means = MeanAccumulator()
         self.valid_means = MeanAccumulator()
         self.latest: dict[str, float] = {}
-        self.batch_facts: tuple[int, float, float] = (0, 0.0, 0.0)
+        self.batch_padding: tuple[float, float] = (0.0, 0.0)
         self._saved_means: dict[str, list[Any]] | None = None
 
     def forward(self, batch: Mapping[str, Any]) -> StepOutput:
         """Run the model on a batch."""
         return step_output(self.model(**self.select_fields(batch)), batch)
-
-    def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
-        """Look at the batch while its lengths can be read without waiting for the device."""
-        if isinstance(batch, Mapping):
-            self.batch_facts = (batch_size(batch), *padding(batch))
-        return batch
 
     def training_step(self, batch: Mapping[str, Any], batch_idx: int) -> Tensor:
         """Loss of a micro-batch; its scalars are added to the running means."""
@@ -64,7 +58,8 @@ class TrainingModule(LightningModule):
         finite = self.guard.watch(output.loss, batch, self.trainer)
         self.epoch_means.add(output.stats, output.weight, finite)
         self.interval_means.add(output.stats, output.weight, finite)
-        return output.loss
+        loss: Tensor = output.loss
+        return loss
 
     def validation_step(self, batch: Mapping[str, Any], batch_idx: int) -> None:
         """Add a batch to the validation means."""
@@ -97,7 +92,7 @@ class TrainingModule(LightningModule):
         self.publish("valid", self.valid_means)
 
     def publish(self, prefix: str, means: MeanAccumulator) -> None:
-        """Make means known to callbacks, schedulers and :attr:`latest`; equal on every rank; a collective call."""
+        """Make means known to callbacks and schedulers, equal on every rank; a collective call."""
         values = {f"{prefix}/{name}": value for name, value in means.reduced_means().items()}
         self.latest.update(values)
         for name, value in values.items():
@@ -132,7 +127,9 @@ class TrainingModule(LightningModule):
         assert component is not None
         options = dict(component.options)
         # Torch's own schedulers do not say when they want to be stepped: these two keys do.
-        chosen = {key: options.pop(key) for key in ("interval", "monitor") if component.target and key in options}
+        chosen = {
+            key: options.pop(key) for key in ("interval", "monitor") if component.target and key in options
+        }
         steps, per_epoch = planned_steps(self.trainer)
         scheduler = dataclasses.replace(component, options=options).build(
             optimizer=optimizer, total_steps=steps, steps_per_epoch=per_epoch

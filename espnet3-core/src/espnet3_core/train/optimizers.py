@@ -19,7 +19,7 @@ def adamw(config: AdamWConfig, *, parameters: Groups) -> Optimizer:
     return AdamW(
         list(parameters),
         lr=config.lr,
-        betas=tuple(config.betas),
+        betas=(config.betas[0], config.betas[1]),
         eps=config.eps,
         weight_decay=config.weight_decay,
         fused=_fused(config.fused, parameters),
@@ -31,7 +31,7 @@ def adam(config: AdamConfig, *, parameters: Groups) -> Optimizer:
     return Adam(
         list(parameters),
         lr=config.lr,
-        betas=tuple(config.betas),
+        betas=(config.betas[0], config.betas[1]),
         eps=config.eps,
         weight_decay=config.weight_decay,
         fused=_fused(config.fused, parameters),
@@ -59,7 +59,8 @@ def _fused(wanted: bool | None, groups: Groups) -> bool | None:
     if wanted is not None:
         return wanted
     plain = all(
-        tensor.device.type == "cpu" and tensor.dtype in (torch.float32, torch.float64) for tensor in _tensors(groups)
+        tensor.device.type == "cpu" and tensor.dtype in (torch.float32, torch.float64)
+        for tensor in _tensors(groups)
     )
     return True if plain else None
 

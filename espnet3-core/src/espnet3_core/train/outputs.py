@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -33,6 +33,7 @@ def step_output(output: Any, batch: Mapping[str, Any]) -> StepOutput:
         UserError: It is none of these.
     """
     stats: Mapping[str, Any] = {}
+    loss: Any
     weight: Any = None
     if isinstance(output, Tensor):
         loss = output
@@ -80,7 +81,12 @@ def padding(batch: Mapping[str, Any]) -> tuple[float, float]:
     """How much of a batch is padding: (filled, all), in samples or frames of its first real-valued field."""
     for key, value in batch.items():
         lengths = batch.get(f"{key}_lengths")
-        if isinstance(value, Tensor) and isinstance(lengths, Tensor) and value.is_floating_point() and value.dim() > 1:
+        if (
+            isinstance(value, Tensor)
+            and isinstance(lengths, Tensor)
+            and value.is_floating_point()
+            and value.dim() > 1
+        ):
             return float(lengths.sum()), float(value.shape[0] * value.shape[1])
     return 0.0, 0.0
 
@@ -94,11 +100,17 @@ def _describe(output: Any) -> str:
 
 
 class FieldSelector:
-    """Takes from a batch the fields that a model's forward names; all but the ids when it takes ``**fields``."""
+    """Takes from a batch the fields that a function names; all but the ids when it takes ``**fields``.
 
-    def __init__(self, model: nn.Module) -> None:
-        forward = getattr(getattr(model, "_orig_mod", model), "forward")  # noqa: B009 - a compiled model's own
-        parameters = inspect.signature(forward).parameters.values()
+    Args:
+        target: A model, for its forward, or a function.
+    """
+
+    def __init__(self, target: nn.Module | Callable[..., Any]) -> None:
+        module = getattr(target, "_orig_mod", target)  # a compiled model's own
+        self._name = "forward" if isinstance(module, nn.Module) else getattr(module, "__name__", "it")
+        function: Any = module.forward if isinstance(module, nn.Module) else module
+        parameters = inspect.signature(function).parameters.values()
         self._everything = any(p.kind is p.VAR_KEYWORD for p in parameters)
         named = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
         self._names = {p.name for p in named}
@@ -116,7 +128,7 @@ class FieldSelector:
             missing = [name for name in self._required if name not in batch]
             if missing:
                 raise UserError(
-                    f"training.model: forward needs {', '.join(map(repr, missing))}, "
+                    f"training.model: {self._name} needs {', '.join(map(repr, missing))}, "
                     f"and a batch has {', '.join(map(repr, keys))}",
                     hint="rename the fields of the dataset or choose a collator that makes them",
                 )

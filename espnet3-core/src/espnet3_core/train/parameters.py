@@ -40,9 +40,13 @@ def _useless(index: int, rule: ParameterRule, names: Sequence[str], matching: Se
             f"{place}: earlier rules take all {len(matching)} parameters that it matches",
             hint="the first matching rule counts: put the more specific ones first",
         )
-    prefixes = {".".join(name.split(".")[:depth]) for name in names for depth in range(1, name.count(".") + 2)}
+    prefixes = {
+        ".".join(name.split(".")[:depth]) for name in names for depth in range(1, name.count(".") + 2)
+    }
     top = sorted({name.split(".")[0] for name in names})
-    hint = did_you_mean(rule.match.rstrip("*").rstrip("."), prefixes, otherwise=f"names start with: {', '.join(top)}")
+    hint = did_you_mean(
+        rule.match.rstrip("*").rstrip("."), prefixes, otherwise=f"names start with: {', '.join(top)}"
+    )
     return UserError(f"{place} matches no parameter of the model", hint=hint)
 
 
@@ -71,7 +75,7 @@ def freeze(model: nn.Module, rules: Sequence[ParameterRule]) -> int:
 
 
 def parameter_groups(model: nn.Module, rules: Sequence[ParameterRule]) -> list[dict[str, Any]]:
-    """Trainable parameters as groups: those without a rule first, then one group for each rule with options."""
+    """Trainable parameters as groups: those without options first, then one group for each rule."""
     owner = match_rules([name for name, _ in model.named_parameters()], rules)
     plain: list[nn.Parameter] = []
     special: dict[int, list[nn.Parameter]] = {}
@@ -98,6 +102,6 @@ def check_group_options(optimizer: Optimizer, rules: Sequence[ParameterRule]) ->
         for key in rule.options:
             if key not in known:
                 raise UserError(
-                    f"training.parameters.{index}.options.{key}: {type(optimizer).__name__} has no such option",
+                    f"training.parameters.{index}.options.{key}: not an option of {type(optimizer).__name__}",
                     hint=did_you_mean(key, known, otherwise=f"it has: {', '.join(sorted(known))}"),
                 )

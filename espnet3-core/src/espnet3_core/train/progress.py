@@ -99,8 +99,11 @@ def record_line(record: dict[str, Any]) -> str:
 def _interval_words(record: dict[str, Any]) -> str:
     padded = f", padding {100 * record['padding']:.0f} %" if "padding" in record else ""
     rate = f"{record['utterances_per_second']:.1f} utt/s"
-    return f"{_values(record)}, lr {record['lr']:.3g}, {rate}{padded}, data wait {100 * record['data_wait']:.0f} %"
+    wait = f"data wait {100 * record['data_wait']:.0f} %"
+    return f"{_values(record)}, lr {record['lr']:.3g}, {rate}{padded}, {wait}"
 
 
 def _values(record: dict[str, Any]) -> str:
-    return ", ".join(f"{name} {value:.4g}" for name, value in record.items() if "/" in name and not name.startswith("lr"))
+    return ", ".join(
+        f"{name} {value:.4g}" for name, value in record.items() if "/" in name and not name.startswith("lr")
+    )

@@ -46,8 +46,9 @@ def find_resume(checkpoints: Path) -> Resume | None:
         state = content[STATE]
         return Resume(path, Position.from_dict(state["position"]), state)
     except Exception as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
         raise UserError(
-            f"{path}: cannot be resumed from: {str(error).splitlines()[0] if str(error) else type(error).__name__}",
+            f"{path}: cannot be resumed from: {reason}",
             hint="move it away to start anew, or choose another --tag",
         ) from error
 

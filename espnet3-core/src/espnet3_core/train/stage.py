@@ -1,4 +1,4 @@
-"""Stage ``train``: fits the model of a training configuration, from the beginning or from where it stopped."""
+"""Stage ``train``: fits a model, from the beginning or from where training stopped."""
 
 from __future__ import annotations
 
@@ -32,7 +32,9 @@ def train(context: StageContext) -> None:
     arguments = trainer_arguments(config)
     resume = find_resume(context.experiment.checkpoints)
     if resume is not None and is_finished(resume.position, arguments):
-        context.logger.info("training is finished (%s); raise training.trainer.max_epochs to go on", resume.position.words)
+        context.logger.info(
+            "training is finished (%s); raise training.trainer.max_epochs to go on", resume.position.words
+        )
         return
     import_lightning()
     from espnet3_core.train.data import TrainingData
@@ -45,7 +47,12 @@ def train(context: StageContext) -> None:
 
 
 def fit(
-    context: StageContext, config: TrainingConfig, arguments: dict[str, Any], module: Any, data: Any, resume: Resume | None
+    context: StageContext,
+    config: TrainingConfig,
+    arguments: dict[str, Any],
+    module: Any,
+    data: Any,
+    resume: Resume | None,
 ) -> None:
     """Run Lightning's trainer, from ``resume`` if there is one.
 
@@ -60,7 +67,6 @@ def fit(
     trainer = build_trainer(context, config, arguments, resume)
     if resume is not None:
         context.logger.info("continuing from %s (%s)", resume.path.name, resume.position.words)
-        module.load_means(resume.state["means"], trainer.global_rank, trainer.world_size)
     trainer.fit(module, datamodule=data, ckpt_path=str(resume.path) if resume else None)
     _note_results(context, trainer)
 
@@ -68,7 +74,11 @@ def fit(
 def trainer_arguments(config: TrainingConfig) -> dict[str, Any]:
     """The arguments of ``lightning.Trainer`` with what they are when left out."""
     arguments = dict(config.trainer)
-    if arguments.get("max_epochs") is None and arguments.get("max_steps", -1) == -1 and not arguments.get("max_time"):
+    if (
+        arguments.get("max_epochs") is None
+        and arguments.get("max_steps", -1) == -1
+        and not arguments.get("max_time")
+    ):
         arguments["max_epochs"] = DEFAULT_EPOCHS
     return arguments
 
@@ -77,9 +87,12 @@ def build_module(context: StageContext, config: TrainingConfig, tokenizer: Any, 
     """The training module around the model; ``init_from`` is loaded when training begins."""
     from espnet3_core.train.checkpoints import load_weights
     from espnet3_core.train.module import TrainingModule
-    from espnet3_core.train.statistics import load_statistics
+    from espnet3_core.train.statistics import load_statistics, require_statistics
 
-    model = context.build_model(stats=load_statistics(context), tokenizer=tokenizer)
+    statistics = load_statistics(context)
+    model = context.build_model(stats=statistics, tokenizer=tokenizer)
+    if fresh and config.init_from is None:
+        require_statistics(model, statistics)
     if fresh and config.init_from is not None:
         path = Path(config.init_from)
         load_weights(model, path if path.is_absolute() else context.recipe.directory / path)
@@ -95,7 +108,9 @@ def build_module(context: StageContext, config: TrainingConfig, tokenizer: Any, 
     return module
 
 
-def build_trainer(context: StageContext, config: TrainingConfig, arguments: dict[str, Any], resume: Resume | None) -> Any:
+def build_trainer(
+    context: StageContext, config: TrainingConfig, arguments: dict[str, Any], resume: Resume | None
+) -> Any:
     """The trainer with core's callbacks, the recipe's own, and its loggers."""
     from espnet3_core.train.checkpointing import Checkpointing
     from espnet3_core.train.determinism import Determinism
@@ -104,7 +119,9 @@ def build_trainer(context: StageContext, config: TrainingConfig, arguments: dict
     from espnet3_core.train.summary import Banner
 
     _quieten()
-    arguments = {key: instantiate(value, f"training.trainer.{key}", context) for key, value in arguments.items()}
+    arguments = {
+        key: instantiate(value, f"training.trainer.{key}", context) for key, value in arguments.items()
+    }
     progress = TrainingProgress()
     journal = Journal(context.experiment.metrics, (progress.report,))
     saving = Checkpointing(context.experiment.checkpoints, config.checkpoint)
@@ -115,7 +132,7 @@ def build_trainer(context: StageContext, config: TrainingConfig, arguments: dict
     theirs = [component.build(**context.needs()) for component in config.callbacks]
     bar = [progress] if arguments.pop("enable_progress_bar", True) else []
     arguments["callbacks"] = [
-        Determinism(config.seed, resume.position if resume else None),
+        Determinism(config.seed, resume),
         Banner(context.logger),
         journal,
         *theirs,
@@ -154,7 +171,7 @@ def _loggers(context: StageContext, config: TrainingConfig, extra: Any) -> Any:
     if extra is True:
         if named:
             raise UserError(
-                "training.trainer.logger: true asks for Lightning's own logger, and training.loggers has others",
+                "training.trainer.logger: true asks for Lightning's own, and training.loggers has others",
                 hint="remove one of the two",
             )
         return True
@@ -186,7 +203,6 @@ def _quieten() -> None:
         r".*Checkpoint directory .* exists and is not empty.*",
         r".*recommended to use `self.log\(.*sync_dist=True.*",
         r".*Found .* module\(s\) in eval mode.*",
-        r".*You have overridden `on_before_batch_transfer`.*",
         r".*The `srun` command is available.*",
         r".*`isinstance\(treespec, LeafSpec\)` is deprecated.*",
     ):

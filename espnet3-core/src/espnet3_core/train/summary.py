@@ -9,6 +9,7 @@ from typing import Any
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 
+from espnet3_core.config.roles import BatchConfig
 from espnet3_core.train.module import planned_steps
 
 
@@ -50,21 +51,22 @@ def banner_lines(trainer: Any, module: Any) -> list[str]:
     return lines
 
 
-def batch_words(trainer: Any, batch: Any) -> str:
+def batch_words(trainer: Any, batch: BatchConfig) -> str:
     """The effective batch of one update, and how full it is."""
     limits = [f"{batch.seconds:g} s"] if batch.seconds else []
     limits += [f"{batch.size} utterances"] if batch.size else []
     words = f"at most {' and '.join(limits)} ({batch.scope.replace('_', ' ')})" if limits else "by the loader"
-    plan = getattr(trainer.train_dataloader, "batch_sampler", None)
-    facts = plan.summary() if hasattr(plan, "summary") else {}
-    factor = trainer.world_size * trainer.accumulate_grad_batches
-    if "utterances" in facts:
-        words += f"; {facts['utterances'] * factor:.1f} utterances"
-        words += f", {facts['seconds'] * factor:.1f} s" if facts.get("seconds") else ""
-        words += " per update on average"
-    if facts.get("padding") is not None:
-        words += f"; padding {100 * facts['padding']:.1f} %"
-    return words
+    sampler: Any = getattr(trainer.train_dataloader, "batch_sampler", None)
+    if not hasattr(sampler, "waste"):
+        return words
+    per_update = (
+        trainer.world_size * trainer.accumulate_grad_batches / max(len(sampler) * trainer.world_size, 1)
+    )
+    words += f"; {len(sampler.keep) * per_update:.1f} utterances"
+    if sampler.known:
+        words += f", {float(sampler.lengths[sampler.keep].sum()) * per_update:.1f} s"
+    words += " per update on average"
+    return words + (f"; padding {100 * sampler.waste():.1f} %" if sampler.known else "")
 
 
 def _count(value: float) -> str:
