@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from espnet3_core.errors import UserError
@@ -56,14 +55,36 @@ def normalize_distribution(name: str) -> str:
 
 
 def closest(word: str, candidates: Iterable[str]) -> str | None:
-    """The candidate most like ``word``, or None when nothing is near."""
+    """The candidate that the fewest typing mistakes separate from ``word``, or None when none is near."""
     options = sorted(set(candidates))
-    near = difflib.get_close_matches(word, options, n=1, cutoff=0.6)
-    if near:
-        return near[0]
-    tails = {option.rpartition("/")[2].rpartition(".")[2]: option for option in options}
-    near = difflib.get_close_matches(word.rpartition("/")[2].rpartition(".")[2], list(tails), n=1, cutoff=0.7)
-    return tails[near[0]] if near else None
+    whole = _nearest(word, {option: option for option in options})
+    # Without its namespace a name may still be meant: conformer for speech/conformer.
+    return whole or _nearest(_tail(word), {_tail(option): option for option in options})
+
+
+def _nearest(word: str, options: Mapping[str, str]) -> str | None:
+    limit = max(1, len(word) // 3)
+    ranked = sorted((typing_mistakes(word, option), option) for option in options if option)
+    return options[ranked[0][1]] if ranked and word and ranked[0][0] <= limit else None
+
+
+def _tail(name: str) -> str:
+    return name.rpartition("/")[2].rpartition(".")[2]
+
+
+def typing_mistakes(a: str, b: str) -> int:
+    """Letters inserted, left out, replaced, or swapped with their neighbour (optimal string alignment)."""
+    before: list[int] = []
+    last = list(range(len(b) + 1))
+    for i, x in enumerate(a, 1):
+        row = [i]
+        for j, y in enumerate(b, 1):
+            cost = min(last[j] + 1, row[j - 1] + 1, last[j - 1] + (x != y))
+            if i > 1 and j > 1 and x == b[j - 2] and a[i - 2] == y:
+                cost = min(cost, before[j - 2] + 1)
+            row.append(cost)
+        before, last = last, row
+    return last[-1]
 
 
 def did_you_mean(word: str, candidates: Iterable[str], *, otherwise: str | None = None) -> str | None:

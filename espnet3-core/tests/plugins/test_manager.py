@@ -33,7 +33,11 @@ BROKEN = {
         "espnet3_models",
         "later",
     ),
-    "not a record": ("@hookimpl\ndef espnet3_models(): return ['bad/model']", "espnet3_models", "ModelSpec is expected"),
+    "not a record": (
+        "@hookimpl\ndef espnet3_models(): return ['bad/model']",
+        "espnet3_models",
+        "ModelSpec is expected",
+    ),
     "another kind": (
         "@hookimpl\ndef espnet3_models(): return [MetricSpec(name='bad/wer', target='x:Y')]",
         "espnet3_models",
@@ -65,7 +69,9 @@ def test_a_broken_plugin_is_set_aside_and_the_others_work(plugins, case):
     listed = plugins.espnet3("list", "model", "--json")
     assert listed.returncode == 0
     assert "good/model" in [entry["name"] for entry in json.loads(listed.stdout)]
-    warnings = [line for line in listed.stderr.splitlines() if "plugin bad (espnet3-bad 1.0) is not usable" in line]
+    warnings = [
+        line for line in listed.stderr.splitlines() if "plugin bad (espnet3-bad 1.0) is not usable" in line
+    ]
     assert len(warnings) == 1
     failure = doctor(plugins)["failures"][0]
     assert failure["step"] == step

@@ -37,7 +37,18 @@ def test_within_three_tenths_of_a_second_of_cpu(arguments):
 
 @pytest.mark.parametrize(
     "module",
-    ["names", "specs", "hookspecs", "discovery", "manager", "catalog", "_plugin", "cli.main", "cli.list", "cli.show"],
+    [
+        "names",
+        "specs",
+        "hookspecs",
+        "discovery",
+        "manager",
+        "catalog",
+        "_plugin",
+        "cli.main",
+        "cli.list",
+        "cli.show",
+    ],
 )
 def test_start_up_modules_are_light(module):
     code = f"import sys, espnet3_core.{module}; print([m for m in {HEAVY} if m in sys.modules])"
