@@ -122,7 +122,10 @@ def make_recipe(tmp_path: Path) -> Callable[..., Path]:
     """Writes the toy recipe below the test's folder, with some files changed."""
 
     def make(name: str = "toy", **changed: str) -> Path:
-        files = {**FILES, **{key.replace("__", "/").replace("_dot_", "."): text for key, text in changed.items()}}
+        files = {
+            **FILES,
+            **{key.replace("__", "/").replace("_dot_", "."): text for key, text in changed.items()},
+        }
         return write_files(tmp_path / name, files)
 
     return make

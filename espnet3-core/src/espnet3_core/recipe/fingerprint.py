@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from espnet3_core.component import Component
-from espnet3_core.recipe.sources import LOCAL_NAMES
+from espnet3_core.recipe.sources import LOCAL_NAMES, has_source
 from espnet3_core.specs import StageSpec
 
 _WHOLE_FILE = 64 * 2**20
@@ -151,7 +151,8 @@ def code_parts(parts: Mapping[str, Any], stage: StageSpec, directory: Path) -> P
     ]
     run = stage.run.partition(":")[0] if isinstance(stage.run, str) else getattr(stage.run, "__module__", "")
     files: dict[Path, None] = {}
-    for name in [*names, run, "src.plugin"]:
+    plugin = ["src.plugin"] if has_source(directory, "plugin") else []
+    for name in [*names, run, *plugin]:
         _reach(directory, name, files)
     return {f"code.{file.relative_to(directory).as_posix()}": file_part(file) for file in sorted(files)}
 
