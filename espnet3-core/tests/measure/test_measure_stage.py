@@ -71,15 +71,22 @@ class Texts:
         return {"id": self.texts[index][0], "text": self.texts[index][1]}
 
 
+def unquoted(item: dict[str, Any], rng: Any) -> dict[str, Any]:
+    """A recipe's clean-up of texts."""
+    return {**item, "text": item["text"].strip("'")}
+
+
 class Context:
     """What the stage uses of a StageContext."""
 
     def __init__(self, directory: Path, **options: Any) -> None:
         self.inference_directory = directory / "inference"
         self.logger = logging.getLogger("test")
-        self.data = {"dev": Texts({"a": "x", "b": "y"}), "eval": Texts({"c": "z"})}
+        self.data = {"dev": Texts({"a": "x", "b": "'y'"}), "eval": Texts({"c": "z"})}
         chosen: Any = {"acc": Chosen(lambda: Accuracy(MetricConfig()))}
-        self.roles = {
+        clean = [SimpleNamespace(name=None, build=lambda **_: unquoted)]
+        self.roles: dict[str, Any] = {
+            "training": SimpleNamespace(dataset=SimpleNamespace(preprocess=clean)),
             "metrics": MetricsConfig(**{"metrics": chosen, **options}),
             "inference": InferenceConfig(test_sets={name: SimpleNamespace(name=name) for name in self.data}),  # type: ignore[misc]
         }

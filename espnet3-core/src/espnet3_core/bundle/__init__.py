@@ -1,0 +1,1 @@
+"""Bundles: a trained model as a plain folder of data, packed, loaded and published."""

@@ -9,7 +9,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from espnet3_core.build import registered_of
 from espnet3_core.component import Component
+from espnet3_core.data.dataset import PreparedDataset
 from espnet3_core.errors import UserError
 from espnet3_core.files import atomic_open, atomic_write_json
 from espnet3_core.measure.metric import DATASET, Metric
@@ -46,7 +48,7 @@ def measure(context: StageContext) -> None:
     for test, component in tests.items():
         path = context.results_file(test)
         records = read_results(path)
-        references = References(context.build_dataset(component), test)
+        references = References(_with_clean_texts(context, context.build_dataset(component)), test)
         references.check(path, (record["id"] for record in records))
         for label, chosen in metrics.items():
             metric: Metric = chosen.build(**needs)
@@ -59,6 +61,16 @@ def measure(context: StageContext) -> None:
                 "%s of %s is in %s", label, test, context.inference_directory / "metrics.json"
             )
     print_table(scores)
+
+
+def _with_clean_texts(context: StageContext, dataset: Any) -> Any:
+    """The dataset as the model knows it: with the recipe's clean-up of texts, without that of audio."""
+    transforms = [
+        component.build(**context.needs())
+        for component in context.config("training").dataset.preprocess
+        if component.name is None or registered_of(component).role == "text"
+    ]
+    return PreparedDataset(dataset, preprocess=transforms) if transforms else dataset
 
 
 def _test_sets(context: StageContext) -> dict[str, Component]:
