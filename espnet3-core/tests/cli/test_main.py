@@ -2,7 +2,6 @@ import errno
 import os
 
 import pytest
-
 from espnet3_core.cli import main as cli
 from espnet3_core.errors import Interrupted, UserError
 

@@ -2,8 +2,7 @@ import re
 from types import SimpleNamespace
 
 import pytest
-
-from espnet3_core.catalog import Catalog, use_catalog, current_catalog
+from espnet3_core.catalog import Catalog, current_catalog, use_catalog
 from espnet3_core.errors import Finding, UserError
 from espnet3_core.hookspecs import hookimpl
 from espnet3_core.specs import Alias, ModelSpec, ModuleSpec

@@ -29,7 +29,8 @@ BROKEN = {
     "wrong argument": ("@hookimpl\ndef espnet3_models(catalog): return []", "hooks", "catalog"),
     "raising hook": ("@hookimpl\ndef espnet3_models(): raise ValueError('later')", "espnet3_models", "later"),
     "raising generator": (
-        "@hookimpl\ndef espnet3_models():\n    yield ModelSpec(name='bad/a', target='x:Y')\n    raise ValueError('later')",
+        "@hookimpl\ndef espnet3_models():\n"
+        "    yield ModelSpec(name='bad/a', target='x:Y')\n    raise ValueError('later')",
         "espnet3_models",
         "later",
     ),

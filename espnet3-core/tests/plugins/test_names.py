@@ -1,5 +1,4 @@
 import pytest
-
 from espnet3_core.errors import UserError
 from espnet3_core.names import Ref, closest, did_you_mean, typing_mistakes
 
@@ -22,6 +21,8 @@ def test_the_nearest_name_is_found_also_when_the_namespace_is_missing():
     assert closest("asr/ctc_atention", names) == "asr/ctc_attention"
     assert closest("conformer", names) == "speech/conformer"
     assert closest("zzz", names) is None
+    assert did_you_mean("speech/conformr", names) == "did you mean 'speech/conformer'?"
+    assert did_you_mean("zzz", names, otherwise="none") == "none"
     assert closest("modle", ["model", "module"]) == "model"
     assert closest("max_epoch", ["max_epochs", "max_steps", "min_epochs"]) == "max_epochs"
     assert closest("trian", ["train", "train_tokenizer", "infer"]) == "train"
@@ -39,5 +40,3 @@ def test_the_nearest_name_is_found_also_when_the_namespace_is_missing():
 )
 def test_typing_mistakes_are_counted(a, b, count):
     assert typing_mistakes(a, b) == typing_mistakes(b, a) == count
-    assert did_you_mean("speech/conformr", names) == "did you mean 'speech/conformer'?"
-    assert did_you_mean("zzz", names, otherwise="none") == "none"

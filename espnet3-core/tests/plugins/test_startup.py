@@ -8,12 +8,12 @@ import sys
 import pytest
 
 HEAVY = ["torch", "lightning", "hydra", "omegaconf", "pydantic", "numpy"]
-CODE = """
+CODE = f"""
 import json, sys
 from espnet3_core.cli.main import main
 code = main(json.loads(sys.argv[1]))
-print(json.dumps({{"code": code, "heavy": [m for m in {heavy} if m in sys.modules]}}), file=sys.stderr)
-""".format(heavy=HEAVY)
+print(json.dumps({{"code": code, "heavy": [m for m in {HEAVY} if m in sys.modules]}}), file=sys.stderr)
+"""
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["list"], ["list", "model"], ["show", "core/manifest"]])
