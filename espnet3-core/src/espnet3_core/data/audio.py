@@ -85,11 +85,9 @@ def _explained(origin: Origin) -> Iterator[None]:
     path = origin.path
     try:
         yield
-    except sphere.SphereError as error:
-        raise origin.error(str(error)) from error
     except PermissionError as error:
         raise origin.error("may not be read", "change its permissions") from error
-    except (OSError, RuntimeError, soundfile.SoundFileError) as error:
+    except (OSError, RuntimeError, soundfile.SoundFileError, sphere.SphereError) as error:
         if not os.path.exists(path):
             raise origin.error("does not exist", "check the path and the folder it is relative to") from error
         if os.path.isdir(path):
@@ -98,6 +96,8 @@ def _explained(origin: Origin) -> Iterator[None]:
             raise origin.error("may not be read", "change its permissions") from error
         if os.path.getsize(path) == 0:
             raise origin.error("is empty (0 bytes)", "copy it again, or leave the utterance out") from error
+        if isinstance(error, sphere.SphereError):
+            raise origin.error(str(error), "convert it, copy it again, or leave the utterance out") from error
         reason = str(getattr(error, "error_string", error)).strip().rstrip(".")
         raise origin.error(
             f"cannot be decoded: {reason}",

@@ -25,9 +25,8 @@ def create_dataset(context: StageContext) -> None:
     from espnet3_core.data.builder import run_builder
 
     builder = component.build(**context.needs())
-    run_builder(builder)
-    for path in getattr(builder, "outputs", ()):
-        context.output(Path(path))
+    context.note(built=run_builder(builder))
+    context.output(Path(builder.output))
 
 
 def train_tokenizer(context: StageContext) -> None:

@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from espnet3_core.data.batching import padding_waste, plan_batches
+from espnet3_core.data.config import ManifestConfig
+from espnet3_core.data.manifest import Manifest
+from espnet3_core.errors import UserError
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+LENGTHS = st.lists(st.floats(0.05, 40.0), min_size=4, max_size=120)
+LIMITS = st.one_of(
+    st.tuples(st.floats(0.5, 100), st.none()),
+    st.tuples(st.none(), st.integers(4, 20)),
+    st.tuples(st.floats(0.5, 100), st.integers(4, 20)),
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(LENGTHS, LIMITS, st.integers(1, 4), st.booleans(), st.sampled_from(["per_device", "global"]))
+def test_every_item_once_equal_steps_and_limits(lengths, limits, world, shuffle, scope) -> None:
+    seconds, size = limits
+    plans = [
+        plan_batches(
+            lengths,
+            seconds=seconds,
+            size=size,
+            shuffle=shuffle,
+            seed=3,
+            epoch=epoch,
+            world_size=world,
+            scope=scope,
+        )
+        for epoch in range(3)
+    ]
+    assert len({len(plan) for plan in plans}) == 1
+    share = world if scope == "global" else 1
+    for plan in plans:
+        assert sorted(index for batch in plan for index in batch) == list(range(len(lengths)))
+        assert len(plan) % world == 0
+        assert all(plan)
+        over = []
+        for batch in plan:
+            padded = max(lengths[index] for index in batch) * len(batch)
+            allowed = len(batch) == 1 or (
+                padded <= (seconds or np.inf) / share * (1 + 1e-9) and len(batch) <= (size or 10**9) // share
+            )
+            over += [] if allowed else [batch]
+        singles = sum(len(batch) == 1 for batch in plan) + len(over)
+        assert not over or (singles == len(plan) and len(over) < world)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.floats(0.05, 40.0), min_size=4, max_size=200), st.floats(1, 200), st.integers(1, 4))
+def test_batches_by_seconds_waste_less_than_a_tenth(lengths, seconds, world) -> None:
+    for shuffle in (False, True):
+        plan = plan_batches(lengths, seconds=seconds, shuffle=shuffle, world_size=world)
+        if all(len(batch) == 1 for batch in plan[1:]):
+            continue
+        assert padding_waste(lengths, plan) < 0.1
+
+
+def test_same_arguments_same_plan_other_epochs_and_seeds_differ() -> None:
+    lengths = np.random.default_rng(0).gamma(5, 1, 300)
+    plan = plan_batches(lengths, seconds=40, seed=1, epoch=2)
+    assert plan == plan_batches(lengths, seconds=40, seed=1, epoch=2)
+    assert plan != plan_batches(lengths, seconds=40, seed=1, epoch=3)
+    assert plan != plan_batches(lengths, seconds=40, seed=2, epoch=2)
+    neighbours = [
+        {frozenset(batch) for batch in plan_batches(lengths, seconds=40, seed=1, epoch=e)} for e in (0, 1)
+    ]
+    assert len(neighbours[0] & neighbours[1]) < len(plan) / 4
+
+
+def test_size_alone_gives_as_few_batches_as_possible() -> None:
+    lengths = np.random.default_rng(0).gamma(5, 1, 160)
+    for epoch in range(5):
+        plan = plan_batches(lengths, size=16, epoch=epoch)
+        assert [len(batch) for batch in plan] == [16] * 10
+
+
+def test_equal_lengths_fill_batches_exactly() -> None:
+    plan = plan_batches([2.0] * 40, seconds=20.0, shuffle=False)
+    assert [len(batch) for batch in plan] == [10] * 4
+
+
+def test_steps_of_several_devices_are_alike_in_length() -> None:
+    lengths = np.random.default_rng(0).gamma(5, 1, 2000)
+    plan = plan_batches(lengths, seconds=60, world_size=4, seed=0)
+    cost = np.array([max(lengths[index] for index in batch) for batch in plan]).reshape(-1, 4)
+    assert np.median(cost.max(axis=1) / cost.min(axis=1)) < 1.1
+
+
+def test_an_item_longer_than_the_limit_is_alone() -> None:
+    plan = plan_batches([1.0, 1.0, 50.0, 1.0], seconds=10, shuffle=False)
+    assert [2] in plan
+
+
+def test_too_few_items_no_limits_and_bad_lengths_are_errors() -> None:
+    with pytest.raises(UserError, match="2 utterances are too few for 3 devices"):
+        plan_batches([1.0, 1.0], size=1, world_size=3)
+    with pytest.raises(UserError, match="no batch limit"):
+        plan_batches([1.0])
+    with pytest.raises(UserError, match="too small: seconds None, size 2 for 4 devices"):
+        plan_batches([1.0] * 8, size=2, world_size=4, scope="global")
+    with pytest.raises(UserError, match="item 1 has no finite length"):
+        plan_batches([1.0, float("nan")], size=2)
+
+
+def test_global_limits_are_shared() -> None:
+    together = plan_batches([1.0] * 64, seconds=16, world_size=4, scope="global", shuffle=False)
+    assert {len(batch) for batch in together} == {4}
+
+
+@pytest.mark.parametrize("corpus", ["an4_audio", "librispeech_test100", "kathleen", "ljspeech_subset"])
+def test_real_length_distributions_waste_less_than_a_tenth(corpus: str) -> None:
+    path = Path(os.environ.get("ESPNET3_CORPORA", "../shared/corpora")) / corpus / "manifest.tsv"
+    if not path.exists():
+        pytest.skip("the corpora are not on this machine")
+    data = Manifest(ManifestConfig(path=str(path.resolve())), sample_rate=None, recipe_dir=Path("/"))
+    for seconds in (20, 60, 120):
+        for world in (1, 2):
+            plan = plan_batches(data.lengths(), seconds=seconds, world_size=world)
+            assert padding_waste(data.lengths(), plan) < 0.1
+
+
+def test_a_long_tailed_corpus_wastes_less_than_a_tenth() -> None:
+    """Lengths like those of LibriSpeech train-clean-100: most near 14 s, a tail of short ones."""
+    rng = np.random.default_rng(1)
+    lengths = np.concatenate([rng.normal(14.5, 1.2, 6000), rng.uniform(1.5, 14, 3000)]).clip(1.4, 24.5)
+    plan = plan_batches(lengths, seconds=120)
+    assert padding_waste(lengths, plan) < 0.05
+    fewest = lengths.sum() / 120
+    assert len(plan) < 1.1 * fewest
+
+
+def test_a_million_utterances_are_planned_in_seconds() -> None:
+    lengths = np.random.default_rng(0).gamma(6, 2, 1_000_000)
+    begun = time.process_time()
+    plan = plan_batches(lengths, seconds=400, world_size=8)
+    assert time.process_time() - begun < 10
+    assert sum(map(len, plan)) == 1_000_000
