@@ -8,12 +8,11 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
-from toy_training import Died, ToyContext, Trace, read_trace, run_toy, toy_config
-
 from espnet3_core.component import Component
 from espnet3_core.config.roles import BestConfig, CheckpointConfig
 from espnet3_core.errors import Interrupted
+from safetensors.torch import load_file
+from toy_training import Died, ToyContext, Trace, read_trace, run_toy, toy_config
 
 SETTINGS: dict[str, dict[str, Any]] = {
     "plain": {},
@@ -59,7 +58,9 @@ def references(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[list
     found = {}
     for name, settings in SETTINGS.items():
         directory = tmp_path_factory.mktemp("whole")
-        run_toy(context_for(directory, name), trace=Trace(directory / "trace"), workers=settings.get("workers", 0))
+        run_toy(
+            context_for(directory, name), trace=Trace(directory / "trace"), workers=settings.get("workers", 0)
+        )
         found[name] = (read_trace(directory / "trace"), outcome(directory))
     return found
 
@@ -102,9 +103,13 @@ def test_consumed_batches_are_not_repeated(tmp_path: Path, references: dict[str,
 
 
 @pytest.mark.parametrize("at", [1, 6, 9])
-def test_a_signal_saves_at_once_and_loses_nothing(tmp_path: Path, references: dict[str, Any], at: int) -> None:
+def test_a_signal_saves_at_once_and_loses_nothing(
+    tmp_path: Path, references: dict[str, Any], at: int
+) -> None:
     before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
-    with pytest.raises(Interrupted, match=r"SIGTERM at epoch .*everything is saved in .*last\.ckpt") as caught:
+    with pytest.raises(
+        Interrupted, match=r"SIGTERM at epoch .*everything is saved in .*last\.ckpt"
+    ) as caught:
         run_toy(context_for(tmp_path, every=None), trace=Trace(tmp_path / "trace", signal_at=at))
     assert caught.value.exit_code == 75
     assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == before
@@ -116,7 +121,9 @@ def test_a_signal_saves_at_once_and_loses_nothing(tmp_path: Path, references: di
     assert found["index"] == expected["index"]
 
 
-def test_a_killed_process_is_continued_by_the_same_command(tmp_path: Path, references: dict[str, Any]) -> None:
+def test_a_killed_process_is_continued_by_the_same_command(
+    tmp_path: Path, references: dict[str, Any]
+) -> None:
     script = (
         "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[1])\n"
         "from test_train_resume import *\n"

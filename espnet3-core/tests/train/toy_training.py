@@ -6,10 +6,11 @@ import json
 import logging
 import os
 import signal
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import torch
 from espnet3_core.component import Component
@@ -145,14 +146,25 @@ def toy_config(**changes: Any) -> TrainingConfig:
 class Trace(Callback):
     """Writes down every micro-batch: place, ids, loss and learning rate, exactly; dies when told to."""
 
-    def __init__(self, path: Path, die_at: int | None = None, signal_at: int | None = None, kill: bool = False) -> None:
+    def __init__(
+        self, path: Path, die_at: int | None = None, signal_at: int | None = None, kill: bool = False
+    ) -> None:
         self.path, self.die_at, self.signal_at, self.kill = path, die_at, signal_at, kill
         self.seen = 0
 
-    def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+    def on_train_batch_end(
+        self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
         loss = outputs["loss"] * trainer.accumulate_grad_batches
         rate = trainer.optimizers[0].param_groups[0]["lr"]
-        record = [trainer.current_epoch, batch_idx, batch["ids"], loss.item().hex(), rate.hex(), trainer.global_step]
+        record = [
+            trainer.current_epoch,
+            batch_idx,
+            batch["ids"],
+            loss.item().hex(),
+            rate.hex(),
+            trainer.global_step,
+        ]
         with self.path.open("a") as stream:
             stream.write(json.dumps(record) + "\n")
         self.seen += 1
@@ -173,7 +185,12 @@ def read_trace(path: Path) -> list[Any]:
 
 
 def run_toy(
-    context: ToyContext, model: nn.Module | None = None, trace: Trace | None = None, **data: Any
+    context: ToyContext,
+    model: nn.Module | None = None,
+    trace: Trace | None = None,
+    more: Sequence[Callback] = (),
+    sinks: Sequence[Any] = (),
+    **data: Any,
 ) -> Any:
     """What stage ``train`` does, on toy data; returns the module, or None when training was finished."""
     from espnet3_core.train.module import TrainingModule
@@ -186,9 +203,10 @@ def run_toy(
         return None
     seed_everything(config.seed, "model")
     module = TrainingModule(model or ToyModel(), config)
-    if trace is not None:
-        arguments["callbacks"] = [trace]
-    stage.fit(
-        context, config, arguments, module, ToyData(resume.position if resume else None, **data), resume
-    )  # type: ignore[arg-type]
+    if trace is not None or more:
+        arguments["callbacks"] = [*more, *([trace] if trace is not None else [])]
+    if sinks:
+        arguments["logger"] = list(sinks)
+    datasets = ToyData(resume.position if resume else None, **data)
+    stage.fit(cast(Any, context), config, arguments, module, datasets, resume)
     return module

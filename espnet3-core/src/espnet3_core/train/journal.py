@@ -120,9 +120,7 @@ class Journal(Callback):
             stream.write(json.dumps({key: _plain(value) for key, value in stamped.items()}) + "\n")
         for listener in self.listeners:
             listener(record)
-        numbers = {
-            k: v for k, v in record.items() if isinstance(v, (int, float)) and k not in ("step", "partial")
-        }
+        numbers = _numbers(record)
         for sink in trainer.loggers:
             sink.log_metrics(numbers, step=record["step"])
 
@@ -131,6 +129,22 @@ def learning_rates(trainer: Trainer) -> dict[str, float]:
     """Learning rate of each parameter group as it stands for the next step: ``lr``, ``lr/1``, …"""
     groups = [group for optimizer in trainer.optimizers for group in optimizer.param_groups]
     return {f"lr/{index}" if index else "lr": float(group["lr"]) for index, group in enumerate(groups)}
+
+
+def _numbers(record: Mapping[str, Any]) -> dict[str, float]:
+    """What loggers draw: intervals and validations as they are, means of an epoch as ``epoch/<name>``."""
+    names = [
+        key
+        for key, value in record.items()
+        if isinstance(value, (int, float)) and key not in ("step", "partial")
+    ]
+    if record["kind"] != "epoch":
+        return {name: record[name] for name in names}
+    return {
+        name.replace("train/", "epoch/"): record[name]
+        for name in names
+        if name != "epoch" and name[:6] != "valid/"
+    }
 
 
 def _plain(value: Any) -> Any:
