@@ -84,7 +84,7 @@ def test_a_plugin_adds_a_verb(plugins):
     plugins.add(
         "hello",
         "@hookimpl\ndef espnet3_commands():\n"
-        "    yield CommandSpec(name='greet', run='greeting:run', arguments='greeting:arguments', summary='say hello')\n",
+        "    yield CommandSpec(name='greet', run='greeting:run', arguments='greeting:arguments')\n",
     )
     (plugins.directory / "greeting.py").write_text(
         "def arguments(parser): parser.add_argument('who')\ndef run(args): print('hello', args.who)\n"

@@ -1,6 +1,9 @@
 """Plugins as installed distributions, each broken in its own way, in processes of their own."""
 
 import json
+import subprocess
+import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -11,13 +14,23 @@ def espnet3_models():
 """
 
 
-def doctor(plugins, **extra):
-    return json.loads(plugins.espnet3("doctor", "--json", **extra).stdout)
+LOOK = """
+import dataclasses, json
+from espnet3_core.catalog import installed_catalog
+catalog = installed_catalog()
+print(json.dumps({
+    "names": [entry.name for entry in catalog.components("model")],
+    "failures": [dataclasses.asdict(failure) for failure in catalog.failures],
+}))
+"""
 
 
-def names(plugins, **extra):
-    listed = plugins.espnet3("list", "model", "--json", **extra)
-    return [entry["name"] for entry in json.loads(listed.stdout)] if listed.stdout.startswith("[") else []
+def look(plugins):
+    """Names of models, failures, and what is printed, from one process without torch."""
+    done = subprocess.run(
+        [sys.executable, "-c", LOOK], env=plugins.environment(), capture_output=True, text=True, check=True
+    )
+    return SimpleNamespace(**json.loads(done.stdout), stderr=done.stderr)
 
 
 BROKEN = {
@@ -74,7 +87,7 @@ def test_a_broken_plugin_is_set_aside_and_the_others_work(plugins, case):
         line for line in listed.stderr.splitlines() if "plugin bad (espnet3-bad 1.0) is not usable" in line
     ]
     assert len(warnings) == 1
-    failure = doctor(plugins)["failures"][0]
+    (failure,) = seen.failures
     assert failure["step"] == step
     assert error in failure["error"]
     if "raise" in code or "import" in code:
@@ -99,7 +112,7 @@ def test_strict_plugins_raise(plugins):
 def test_versions_are_checked_before_anything_is_imported(plugins):
     plugins.add("old", "raise SystemExit('imported')", requires="espnet3-core>=99")
     plugins.add("future", "raise SystemExit('imported')", group="espnet3.v2")
-    failures = {failure["namespace"]: failure for failure in doctor(plugins)["failures"]}
+    failures = {failure["entry"]["namespace"]: failure for failure in look(plugins).failures}
     assert failures["old"]["step"] == failures["future"]["step"] == "version"
     assert "requires espnet3-core>=99" in failures["old"]["error"]
     assert "needs a newer espnet3-core" in failures["future"]["error"]
@@ -130,11 +143,8 @@ def test_switches_apply_before_import(plugins):
 def test_two_distributions_with_one_namespace_are_both_listed_and_using_the_name_is_an_error(plugins):
     plugins.add("good", GOOD)
     plugins.add("good", GOOD, distribution="rival-good")
-    assert names(plugins).count("good/model") == 2
+    assert look(plugins).names.count("good/model") == 2
     code = "from espnet3_core.catalog import current_catalog as c; c().find('model', 'good/model')"
-    import subprocess
-    import sys
-
     found = subprocess.run(
         [sys.executable, "-c", code], env=plugins.environment(), capture_output=True, text=True, check=False
     )
@@ -151,8 +161,14 @@ def test_two_distributions_with_one_namespace_are_both_listed_and_using_the_name
     assert chosen.stdout.strip() == "rival-good"
 
 
-def test_doctor_names_heavy_modules(plugins):
+def test_doctor_shows_heavy_modules_and_traces_and_asks_for_a_mend(plugins):
     plugins.add("heavy", "import numpy")
-    heavy = next(p for p in doctor(plugins)["plugins"] if p["namespace"] == "heavy")
+    plugins.add("bad", "raise RuntimeError('boom')")
+    done = plugins.espnet3("doctor", "--json")
+    assert done.returncode == 2
+    report = json.loads(done.stdout)
+    assert "boom" in report["failures"][0]["trace"]
+    assert any("boom" in problem for problem in report["problems"])
+    heavy = next(plugin for plugin in report["plugins"] if plugin["namespace"] == "heavy")
     assert heavy["heavy_modules"] == ["numpy"]
     assert heavy["import_ms"] > 1
