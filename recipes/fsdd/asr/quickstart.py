@@ -31,9 +31,7 @@ def main() -> int:
     start = time.monotonic()
     recipe = _relative(RECIPE)
     if not use_sample and espnet3("run", recipe, "--stages", "create_dataset") != 0:
-        print(
-            "\nThe real corpus (FSDD) cannot be had here; going on with the recipe's sample of synthetic voices."
-        )
+        print("\nFSDD cannot be had here: going on with the sample of synthetic voices.")
         use_sample = True
     variant = SAMPLE if use_sample else []
     for step in (["run", recipe, *variant], ["run", recipe, "--stages", "pack_model", *variant]):

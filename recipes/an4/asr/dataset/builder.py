@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
+from espnet3_core.data.archive import extract
 from espnet3_core.data.builder import DatasetBuilder
-from espnet3_core.data.download import download, extract
+from espnet3_core.data.download import download
 from espnet3_core.errors import UserError
-from espnet3_core.files import atomic_write_json, atomic_write_text
+from espnet3_core.files import atomic_write_text
 
 ARCHIVE = "http://www.speech.cs.cmu.edu/databases/an4/an4_sphere.tar.gz"
 VALID_SHARE = 0.1
@@ -47,14 +48,17 @@ class AN4Builder(DatasetBuilder):
         if self._find() is None:
             raise UserError(f"{archive}: there is no folder an4/etc in it", hint="delete it and run again")
 
-    def is_built(self) -> bool:
-        """Whether the manifests are those of the corpus found now."""
+    def settings(self) -> Mapping[str, str]:
+        """The corpus by the bytes of its lists, and where it is."""
         source = self._find()
-        try:
-            built = json.loads((self.output / "settings.json").read_text("utf-8"))
-        except (OSError, ValueError):
-            return False
-        return source is not None and bool(built == self._settings(source))
+        if source is None:
+            return {}
+        lists = b"".join(
+            (source / "etc" / f"an4_{part}.{kind}").read_bytes()
+            for part in ("train", "test")
+            for kind in ("fileids", "transcription")
+        )
+        return {"source": str(source), "lists": hashlib.sha256(lists).hexdigest()}
 
     def build(self) -> None:
         """Read the lists of files and transcriptions, and write the manifests."""
@@ -69,18 +73,10 @@ class AN4Builder(DatasetBuilder):
             "valid": [row for row in train if row[3] in held_out],
             "test": test,
         }
-        for name, rows in parts.items():
-            lines = ["id\tpath\ttext\tspeaker", *("\t".join(row) for row in sorted(rows))]
-            atomic_write_text(self.output / f"{name}.tsv", "\n".join(lines) + "\n")
-        atomic_write_json(self.output / "settings.json", self._settings(source))
-
-    def _settings(self, source: Path) -> dict[str, str]:
-        lists = b"".join(
-            (source / "etc" / f"an4_{part}.{kind}").read_bytes()
-            for part in ("train", "test")
-            for kind in ("fileids", "transcription")
-        )
-        return {"source": str(source), "lists": hashlib.sha256(lists).hexdigest()}
+        with self.building() as folder:
+            for name, rows in parts.items():
+                lines = ["id\tpath\ttext\tspeaker", *("\t".join(row) for row in sorted(rows))]
+                atomic_write_text(folder / f"{name}.tsv", "\n".join(lines) + "\n")
 
     def _find(self) -> Path | None:
         """The folder ``an4``: the given one, the shared one, the downloaded one."""

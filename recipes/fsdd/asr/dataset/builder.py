@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
-import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +12,11 @@ from typing import Literal
 import numpy as np
 import soundfile
 from dataset.strings import SAMPLE_RATE, SPEAKERS, DigitString, Recording, make_strings, recordings, render
+from espnet3_core.data.archive import extract
 from espnet3_core.data.builder import DatasetBuilder
-from espnet3_core.data.download import download, extract
+from espnet3_core.data.download import download
 from espnet3_core.errors import UserError
-from espnet3_core.files import atomic_write_json, atomic_write_text
+from espnet3_core.files import atomic_write_text
 from numpy.typing import NDArray
 
 COMMIT = "26eb9aaf76e81b692f806f9140c2d2777410d7a1"
@@ -50,7 +49,7 @@ class FSDDBuilder(DatasetBuilder):
         split: ``official`` or ``unseen``.
         train_passes: How many training strings use each training recording.
         test_passes: How many test strings use each test recording.
-        seed: Another number gives other strings.
+        version: Another number gives other strings.
         recipe_dir: The recipe.
     """
 
@@ -60,7 +59,7 @@ class FSDDBuilder(DatasetBuilder):
         split: Literal["official", "unseen"] = "official",
         train_passes: int = 6,
         test_passes: int = 4,
-        seed: int = 0,
+        version: int = 0,
         *,
         recipe_dir: Path,
     ) -> None:
@@ -71,7 +70,7 @@ class FSDDBuilder(DatasetBuilder):
         self.corpus = corpus
         self.split = split
         self.passes = (train_passes, test_passes)
-        self.seed = seed
+        self.version = version
         self.recipe_dir = Path(recipe_dir)
         self.download_dir = self.recipe_dir / "download"
         self.output = self.recipe_dir / "data" / split
@@ -94,36 +93,28 @@ class FSDDBuilder(DatasetBuilder):
         if self._find() is None:
             raise UserError(f"{archive}: there is no folder recordings with wav files in it", hint="delete it")
 
-    def is_built(self) -> bool:
-        """Whether the manifests are there and were made with these settings."""
-        try:
-            settings = json.loads((self.output / "settings.json").read_text("utf-8"))
-        except (OSError, ValueError):
-            return False
-        return bool(settings == self._settings())
+    def settings(self) -> Mapping[str, object]:
+        """What decides the content of the dataset."""
+        return {"version": 1, "corpus": CHECKSUM, "passes": list(self.passes), "strings": self.version}
 
     def build(self) -> None:
-        """Write audio and manifests to a temporary folder, which then takes its final name."""
+        """Write audio and manifests."""
         source = self._find()
         if source is None:
             raise UserError("FSDD is not on this machine", hint="run the stage create_dataset")
-        self._verify(source)
+        _verify(source)
         audio = {file.stem: _read(file) for file in sorted(source.glob("*.wav"))}
-        temporary = self.output.with_name(self.output.name + ".part")
-        shutil.rmtree(temporary, ignore_errors=True)
-        for part in self._parts():
-            strings = make_strings(part.recordings, part.name, part.passes, self.seed)
-            _write_part(temporary, part.name, strings, audio)
-        atomic_write_json(temporary / "settings.json", self._settings())
-        shutil.rmtree(self.output, ignore_errors=True)
-        temporary.rename(self.output)
+        with self.building() as folder:
+            for part in self._parts():
+                strings = make_strings(part.recordings, part.name, part.passes, self.version)
+                _write_part(folder, part.name, strings, audio)
 
     def _parts(self) -> list[Part]:
         train, test = self.passes
         if self.split == "official":
             return [
                 Part("train", recordings(SPEAKERS, range(8, 50)), train),
-                Part("valid", recordings(SPEAKERS, range(5, 8)), 1),
+                Part("valid", recordings(SPEAKERS, range(5, 8)), 2),
                 Part("test", recordings(SPEAKERS, range(5)), test),
             ]
         known = [name for name in SPEAKERS if name not in (UNSEEN_VALID, UNSEEN_TEST)]
@@ -132,9 +123,6 @@ class FSDDBuilder(DatasetBuilder):
             Part("valid", recordings([UNSEEN_VALID], range(50)), 1),
             Part("test", recordings([UNSEEN_TEST], range(50)), test),
         ]
-
-    def _settings(self) -> dict[str, object]:
-        return {"version": 1, "checksum": CHECKSUM, "passes": list(self.passes), "seed": self.seed}
 
     def _find(self) -> Path | None:
         """The folder of the recordings: the given one, the shared one, the downloaded one."""
@@ -151,24 +139,23 @@ class FSDDBuilder(DatasetBuilder):
         folders.append(self.download_dir / f"free-spoken-digit-dataset-{COMMIT}")
         return next((found for folder in folders if (found := _recordings_in(folder))), None)
 
-    def _verify(self, source: Path) -> None:
-        lines = "".join(
-            f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.name}\n"
-            for file in sorted(source.glob("*.wav"))
-        )
-        if hashlib.sha256(lines.encode()).hexdigest() != CHECKSUM:
-            raise UserError(
-                f"{source}: these {lines.count(chr(10))} wav files are not FSDD as of commit {COMMIT[:8]} "
-                "(their checksum differs)",
-                hint=f"delete the folder and download {ARCHIVE}",
-            )
-
 
 def _recordings_in(folder: Path) -> Path | None:
     for candidate in (folder / "recordings", folder):
         if (candidate / "0_george_0.wav").is_file():
             return candidate
     return None
+
+
+def _verify(source: Path) -> None:
+    """Compare all recordings with the corpus as it is at ``COMMIT``."""
+    files = sorted(source.glob("*.wav"))
+    lines = "".join(f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.name}\n" for file in files)
+    if hashlib.sha256(lines.encode()).hexdigest() != CHECKSUM:
+        raise UserError(
+            f"{source}: these {len(files)} wav files are not FSDD as of commit {COMMIT[:8]} (their checksum differs)",
+            hint=f"delete the folder and get {ARCHIVE}",
+        )
 
 
 def _read(file: Path) -> NDArray[np.int16]:
@@ -182,7 +169,7 @@ def _write_part(
     folder: Path, name: str, strings: Iterable[DigitString], audio: Mapping[str, NDArray[np.int16]]
 ) -> None:
     """Audio files of one split and its manifest."""
-    (folder / "audio" / name).mkdir(parents=True)
+    (folder / "audio" / name).mkdir(parents=True, exist_ok=True)
     rows = ["\t".join(COLUMNS)]
     for string in strings:
         path = f"audio/{name}/{string.id}.flac"

@@ -66,7 +66,7 @@ def recordings(speakers: Sequence[str], indices: Iterable[int]) -> list[Recordin
     return [Recording(d, s, i) for s in speakers for d in range(10) for i in indices]
 
 
-def make_strings(pool: Iterable[Recording], split: str, passes: int, seed: int = 0) -> Iterator[DigitString]:
+def make_strings(pool: Iterable[Recording], split: str, passes: int, version: int = 0) -> Iterator[DigitString]:
     """Strings that use each recording of ``pool`` exactly ``passes`` times, never twice in one string."""
     by_speaker: dict[str, list[Recording]] = {}
     for recording in pool:
@@ -74,7 +74,7 @@ def make_strings(pool: Iterable[Recording], split: str, passes: int, seed: int =
     for speaker, own in sorted(by_speaker.items()):
         number = 0
         for turn in range(passes):
-            source = Random(f"fsdd {seed} {split} {speaker} {turn}")
+            source = Random(f"fsdd {version} {split} {speaker} {turn}")
             shuffled = sorted(own, key=lambda recording: (source.random(), recording.name))
             for start, length in _pieces(len(shuffled), source):
                 pauses = tuple(_pause(source) for _ in range(length + 1))

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from espnet3_core.data.archive import extract
 from espnet3_core.data.builder import DatasetBuilder
-from espnet3_core.data.download import download, extract
+from espnet3_core.data.download import download
 from espnet3_core.errors import UserError
-from espnet3_core.files import atomic_write_json, atomic_write_text
+from espnet3_core.files import atomic_write_text
 
 ARCHIVE = "https://www.openslr.org/resources/12/{part}.tar.gz"
 CHECKSUMS = {
@@ -70,23 +70,21 @@ class LibriSpeechBuilder(DatasetBuilder):
             archive = self.download_dir / f"{part}.tar.gz"
             extract(download(ARCHIVE.format(part=part), archive, sha256=CHECKSUMS[part]), self.download_dir)
 
-    def is_built(self) -> bool:
-        """Whether the manifest of every part is there."""
-        return all((self.output / f"{part}.json").is_file() for part in self.parts)
+    def settings(self) -> Mapping[str, object]:
+        """The parts and where they are."""
+        return {"parts": {part: str(self._find(part)) for part in self.parts}}
 
     def build(self) -> None:
-        """Scan the parts; a manifest that is complete is kept."""
-        for part in self.parts:
-            if (self.output / f"{part}.json").is_file():
-                continue
-            folder = self._find(part)
-            if folder is None:
-                raise UserError(f"LibriSpeech {part} is not on this machine", hint="run create_dataset")
-            lines = ["id\tpath\ttext\tspeaker", *("\t".join(row) for row in utterances(folder))]
-            text = "\n".join(lines) + "\n"
-            atomic_write_text(self.output / f"{part}.tsv", text)
-            about = {"utterances": len(lines) - 1, "sha256": hashlib.sha256(text.encode()).hexdigest()}
-            atomic_write_json(self.output / f"{part}.json", about)
+        """Scan the parts; manifests that an interrupted run has finished are kept."""
+        with self.building() as folder:
+            for part in self.parts:
+                source = self._find(part)
+                if source is None:
+                    raise UserError(f"LibriSpeech {part} is not on this machine", hint="run create_dataset")
+                manifest = folder / f"{part}.tsv"
+                if not manifest.is_file():
+                    lines = ["id\tpath\ttext\tspeaker", *("\t".join(row) for row in utterances(source))]
+                    atomic_write_text(manifest, "\n".join(lines) + "\n")
 
     def _find(self, part: str) -> Path | None:
         """The folder of a part."""
