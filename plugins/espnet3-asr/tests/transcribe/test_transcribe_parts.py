@@ -120,7 +120,8 @@ def test_words_without_times_share_their_segment() -> None:
 
 def test_arguments_import_nothing_heavy() -> None:
     code = (
-        "import sys, espnet3_asr.cli_records\nimport espnet3_asr.transcribe.arguments, espnet3_asr.transcribe.command\n"
+        "import sys, espnet3_asr.cli_records\n"
+        "import espnet3_asr.transcribe.arguments, espnet3_asr.transcribe.command\n"
         "import espnet3_asr.tokenizers.records, espnet3_asr.metrics.records\n"
         "import espnet3_asr.tokenizers.config, espnet3_asr.metrics.config\n"
         "heavy = {'torch', 'numpy', 'pydantic', 'hydra', 'omegaconf', 'lightning', 'rapidfuzz'}\n"
