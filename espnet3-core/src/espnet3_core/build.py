@@ -263,10 +263,15 @@ def _with_needs(
     must_agree: bool,
 ) -> dict[str, Any]:
     filled = dict(kwargs)
-    for parameter in (_parameters(target) or [])[len(args) :]:
+    parameters = _parameters(target) or []
+    positional = [
+        item for item in parameters if item.kind in (item.POSITIONAL_ONLY, item.POSITIONAL_OR_KEYWORD)
+    ]
+    taken = {item.name for item in positional[: len(args)]}
+    for parameter in parameters:
         if parameter.kind not in (parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD):
             continue
-        if parameter.name not in needs:
+        if parameter.name not in needs or parameter.name in taken:
             continue
         if parameter.name not in filled:
             filled[parameter.name] = needs[parameter.name]

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from espnet3_core.cli.run import chosen_stems, known_roles, split_words
+from espnet3_core.cli.run import chosen_stems, known_roles
 from espnet3_core.errors import EXIT_USER, UserError
 from espnet3_core.names import did_you_mean
 
@@ -16,59 +16,59 @@ if TYPE_CHECKING:
     from espnet3_core.config.load import Reading
 
 
+USAGE = """espnet3 config show [RECIPE] ROLE [--origin] [--written] [--ROLE STEM] [ROLE.KEY=VALUE …]
+       espnet3 config diff A B"""
+
+
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the verb's arguments."""
-    verbs = parser.add_subparsers(dest="verb", metavar="show | diff", required=True)
-    show = verbs.add_parser(
-        "show", help="a role's configuration, with defaults, groups and overrides resolved"
+    """Add the verb's arguments; there is one option per role of the installed systems."""
+    parser.usage = USAGE
+    parser.epilog = (
+        "show prints a role's configuration with defaults lists, overrides and defaults resolved; "
+        "diff compares two: each is a recipe, RECIPE:ROLE, RECIPE:STEM, or a YAML file."
     )
-    show.add_argument("recipe", metavar="RECIPE", help="the recipe's folder")
-    show.add_argument("role", metavar="ROLE", help="training, inference, metrics, publication or demo")
-    show.add_argument("words", nargs="*", metavar="ROLE.KEY=VALUE", help="overrides")
-    show.add_argument("--origin", action="store_true", help="say in a comment where each value comes from")
-    show.add_argument("--written", action="store_true", help="leave out what nothing sets: the defaults")
-    show.add_argument("--json", action="store_true", help="print JSON")
-    show.set_defaults(config=[])
+    parser.add_argument("verb", choices=("show", "diff"), help="what to do")
+    parser.add_argument("words", nargs="*", metavar="…", help="recipe and role, or the two to compare")
+    parser.add_argument("--origin", action="store_true", help="say in a comment where each value comes from")
+    parser.add_argument("--written", action="store_true", help="leave out what nothing sets: the defaults")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.set_defaults(config=[])
     for role in known_roles():
-        show.add_argument(
-            f"--{role}", metavar="STEM", help=f"conf/STEM.yaml for role {role} (default: {role})"
-        )
-    diff = verbs.add_parser(
-        "diff",
-        help="what differs between two configurations",
-        description="A and B are recipes, RECIPE:ROLE, RECIPE:STEM, or YAML files; defaults are filled in.",
-    )
-    diff.add_argument("left", metavar="A")
-    diff.add_argument("right", metavar="B")
-    diff.add_argument("--json", action="store_true", help="print JSON")
+        parser.add_argument(f"--{role}", metavar="STEM", help=f"conf/STEM.yaml for role {role} ({role})")
+    # Overrides may stand anywhere between the options.
+    parser.parse_args = parser.parse_intermixed_args  # type: ignore[method-assign]
 
 
 def run(args: argparse.Namespace) -> int:
     """Show or compare."""
-    return _show(args) if args.verb == "show" else _diff(args)
+    words = [word for word in args.words if "=" not in word and not word.startswith("~")]
+    overrides = [word for word in args.words if word not in words]
+    if args.verb == "show" and len(words) in (1, 2):
+        return _show(args, words[0] if len(words) == 2 else ".", words[-1], overrides)
+    if args.verb == "diff" and len(words) == 2 and not overrides:
+        return _diff(words[0], words[1], as_json=args.json)
+    raise UserError(f"config {args.verb}: wrong number of arguments", hint=f"usage: {USAGE}")
 
 
-def _show(args: argparse.Namespace) -> int:
+def _show(args: argparse.Namespace, folder: str, role: str, overrides: list[str]) -> int:
     from espnet3_core.recipe.recipe import Recipe, stem_of
 
-    _, overrides = split_words([args.recipe, *args.words])
-    recipe = Recipe.load(args.recipe)
-    role = args.role
+    recipe = Recipe.load(folder)
     if role not in recipe.system.roles:
         roles = recipe.system.roles
         raise UserError(
             f"{recipe.system.name} has no role {role!r}",
             hint=did_you_mean(role, roles, otherwise=f"roles are: {', '.join(roles)}"),
         )
-    stem = stem_of(chosen_stems(args).get(role, role))
-    reading = _read(recipe, role, stem, overrides)
+    reading = _read(recipe, role, stem_of(chosen_stems(args).get(role, role)), overrides)
     node = reading.node
     if reading.config is not None and not args.written:
         with recipe.activate():
             node = reading.config.effective
-    if node is not None:
-        print(json.dumps(node, indent=2) if args.json else _as_yaml(node, reading, args.origin), end="")
-        print(end="\n" if args.json else "")
+    if node is not None and args.json:
+        print(json.dumps(node, indent=2))
+    elif node is not None:
+        print(_as_yaml(node, reading, args.origin), end="")
     for finding in reading.findings:
         print(f"espnet3: {finding.level}: {finding}", file=sys.stderr)
     return 0 if reading.config is not None else EXIT_USER
@@ -121,10 +121,10 @@ def _dump(node: dict[str, Any]) -> str:
     return yaml.dump(node, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=10_000)
 
 
-def _diff(args: argparse.Namespace) -> int:
+def _diff(first: str, second: str, *, as_json: bool) -> int:
     from espnet3_core.config.diff import ABSENT, differences
 
-    left, right = _operand(args.left), _operand(args.right)
+    left, right = _operand(first), _operand(second)
     if set(left) != set(right) and len(left) == len(right) == 1:
         # Two files of one role under other names, or a plain file: what they say is compared.
         left, right = {"": next(iter(left.values()))}, {"": next(iter(right.values()))}
@@ -133,9 +133,9 @@ def _diff(args: argparse.Namespace) -> int:
         one, two = left[role], right[role]
         filled = one[1] is not None and two[1] is not None
         found += differences(one[1] if filled else one[0], two[1] if filled else two[0], role)
-    only = [f"{args.left} has {role}" for role in left if role not in right]
-    only += [f"{args.right} has {role}" for role in right if role not in left]
-    if args.json:
+    only = [f"{first} has {role}" for role in left if role not in right]
+    only += [f"{second} has {role}" for role in right if role not in left]
+    if as_json:
         rows = [
             {"key": item.key, "left": _json(item.left, ABSENT), "right": _json(item.right, ABSENT)}
             for item in found

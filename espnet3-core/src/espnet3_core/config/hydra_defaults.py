@@ -5,6 +5,7 @@ Imported only when a recipe's YAML has a ``defaults:`` list.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -13,6 +14,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import yaml
 from hydra import initialize_config_dir
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.config_search_path import ConfigSearchPath
@@ -24,7 +26,7 @@ from hydra.types import RunMode
 from omegaconf.errors import OmegaConfBaseException
 
 from espnet3_core.catalog import current_catalog
-from espnet3_core.config.places import Document, read_document, shown_path
+from espnet3_core.config.places import Document, read_document, shown_path, syntax_error
 from espnet3_core.errors import UserError
 from espnet3_core.names import did_you_mean
 
@@ -70,9 +72,15 @@ def pieces(conf: Path, stem: str, choices: Sequence[str] = ()) -> list[Piece]:
     primary = conf / f"{stem}.yaml"
     with _loader(conf) as loader:
         try:
-            defaults = loader.compute_defaults_list(stem, list(choices), RunMode.RUN).defaults
-        except (HydraException, OmegaConfBaseException) as error:
-            raise _composition_error(primary, error) from error
+            with warnings.catch_warnings():
+                # That a file's own keys come last when its list lacks ``_self_`` is what users expect.
+                warnings.filterwarnings("ignore", message=".*_self_.*")
+                defaults = loader.compute_defaults_list(stem, list(choices), RunMode.RUN).defaults
+        except yaml.YAMLError as error:
+            mark = getattr(error, "problem_mark", None)
+            raise syntax_error(str(mark.name) if mark else str(primary), error) from error
+        except (HydraException, OmegaConfBaseException, ValueError) as error:
+            raise _composition_error(primary, error, loader) from error
         found = []
         for default in defaults:
             path = default.config_path
@@ -89,10 +97,14 @@ def _loader(conf: Path) -> Iterator[ConfigLoader]:
     """Hydra's config loader for a recipe; whatever Hydra state the process had is put back."""
     Plugins.instance().register(PluginConfigGroups)
     token = _composing.set(True)
+    # The program around us may itself be a Hydra application.
+    before = GlobalHydra.instance().hydra
+    GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(str(conf.resolve()), job_name="espnet3", version_base="1.3"):
             yield GlobalHydra.instance().config_loader()
     finally:
+        GlobalHydra.instance().hydra = before
         _composing.reset(token)
 
 
@@ -109,27 +121,36 @@ def _document(loader: ConfigLoader, config_path: str) -> Document:
     raise UserError(f"{config_path}: no such configuration file")
 
 
-def _composition_error(primary: Path, error: Exception) -> UserError:
+def _composition_error(primary: Path, error: Exception, loader: ConfigLoader) -> UserError:
     """Hydra's message in one line, with the line of the defaults list and the options there are."""
     text = str(error)
     missing = getattr(error, "missing_cfg_file", None)
-    options = list(getattr(error, "options", None) or ())
-    head = text.partition("\nConfig search path")[0].strip().replace("\n", " ").replace("\t", " ")
+    head, hint = text.partition("\nConfig search path")[0].strip(), None
     if missing:
+        folder, _, option = str(missing).rpartition("/")
+        options = _options(loader, folder)
+        listed = f"{folder or 'conf'} has: {', '.join(options) or 'nothing'}"
         head = f"defaults: there is no configuration file {missing}.yaml"
-        option = str(missing).rpartition("/")[2]
-        nested = {name.rpartition("/")[2] for name in options}
-        hint = did_you_mean(option, nested, otherwise=f"options: {', '.join(options)}" if options else None)
-    else:
-        hint = None
+        hint = did_you_mean(option, options, otherwise=listed)
+    head = " ".join(head.split())
     return UserError(f"{_default_place(primary, missing)}: {head}", hint=hint)
+
+
+def _options(loader: ConfigLoader, folder: str) -> list[str]:
+    """Configuration files and folders in a folder of the search path."""
+    found: set[str] = set()
+    for source in loader.get_sources():
+        if source.scheme() in ("file", "pkg") and source.is_group(folder):
+            found.update(source.list(folder, None))
+    return sorted(name for name in found if not name.startswith(("hydra", "_")))
 
 
 def _default_place(primary: Path, missing: Any) -> str:
     """The line of the defaults list that names a missing file, else the file alone."""
     document = read_document(primary)
     words = str(missing).split("/") if missing else []
-    for index, entry in enumerate(document.data.get("defaults") or ()):
+    entries = document.data.get("defaults")
+    for index, entry in enumerate(entries if isinstance(entries, list) else ()):
         text = " ".join(map(str, entry.items() if isinstance(entry, dict) else [entry]))
         if words and words[-1] in text:
             return str(document.places[("defaults", index)])

@@ -44,18 +44,33 @@ def resolve(
         return result, findings
     from omegaconf import OmegaConf
 
-    whole = OmegaConf.create(merged(defaults, data))
+    readable = copy.deepcopy(result)
+    for key in list(wanted):
+        try:
+            OmegaConf.create({"value": _at(data, key)})
+        except Exception as error:  # a grammar error keeps OmegaConf from reading the whole configuration
+            findings.append(_finding(error, f"{role}.{dotted(key)}", role, data))
+            _put(readable, key, None)
+            wanted.remove(key)
+    whole = OmegaConf.create(merged(defaults, readable))
     for key in wanted:
         try:
             value = _select(whole, key)
         except Exception as error:  # resolvers raise what they like
             findings.append(_finding(error, f"{role}.{dotted(key)}", role, data))
             continue
-        parent: Any = result
-        for part in key[:-1]:
-            parent = parent[part]
-        parent[key[-1]] = value
+        _put(result, key, value)
     return result, findings
+
+
+def _at(node: Any, key: Key) -> Any:
+    for part in key:
+        node = node[part]
+    return node
+
+
+def _put(node: Any, key: Key, value: Any) -> None:
+    _at(node, key[:-1])[key[-1]] = value
 
 
 def _texts(node: Any, key: Key) -> Iterator[tuple[Key, str]]:
@@ -72,9 +87,7 @@ def _texts(node: Any, key: Key) -> Iterator[tuple[Key, str]]:
 def _select(whole: Any, key: Key) -> Any:
     from omegaconf import OmegaConf
 
-    node = whole
-    for part in key:
-        node = node[part]
+    node = _at(whole, key)
     return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
 
 

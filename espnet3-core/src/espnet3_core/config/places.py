@@ -87,7 +87,7 @@ def read_document(path: str | Path, text: str | None = None) -> Document:
     except UnicodeDecodeError as error:
         raise UserError(f"{shown_path(file)}: it is not UTF-8 text ({error.reason})") from error
     except yaml.YAMLError as error:
-        raise _syntax_error(file, error) from error
+        raise syntax_error(file, error) from error
     if data is None:
         data = {}
     if not isinstance(data, dict):
@@ -98,7 +98,8 @@ def read_document(path: str | Path, text: str | None = None) -> Document:
     return Document(data, places, file)
 
 
-def _syntax_error(file: str, error: Exception) -> UserError:
+def syntax_error(file: str, error: Exception) -> UserError:
+    """PyYAML's error with file, line and column."""
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     problem = getattr(error, "problem", None) or str(error).partition("\n")[0]
     place = f"{shown_path(file)}:{mark.line + 1}:{mark.column + 1}" if mark else shown_path(file)

@@ -289,7 +289,8 @@ def _of_arguments(arguments: ast.arguments, module: str, *, bound: bool) -> Sign
 
 def _of_class(module: str, node: ast.ClassDef, depth: int) -> Signature:
     for method in ("__init__", "__new__"):
-        for statement in _statements(node.body):
+        # The last one counts: those before it may be overloads.
+        for statement in reversed(list(_statements(node.body))):
             if isinstance(statement, ast.FunctionDef) and statement.name == method:
                 return _of_arguments(statement.args, module, bound=True)
     bases = [base.value if isinstance(base, ast.Subscript) else base for base in node.bases]
