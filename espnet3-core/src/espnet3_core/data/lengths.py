@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,10 @@ from espnet3_core.errors import CheckFailed, Finding, UserError
 from espnet3_core.files import atomic_open
 
 _THREADS = min(16, 4 * (os.cpu_count() or 1))
-_CHUNK = 256
+_CHUNK = 64
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 def cache_directory() -> Path:
@@ -27,6 +31,14 @@ def cache_directory() -> Path:
     if chosen:
         return Path(chosen)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "espnet3"
+
+
+def _threaded(function: Callable[[T], R], values: Sequence[T]) -> list[R]:
+    """``map`` by several threads, a chunk of values at a time."""
+    chunks = [values[start : start + _CHUNK] for start in range(0, len(values), _CHUNK)]
+    with ThreadPoolExecutor(min(_THREADS, max(1, len(chunks)))) as pool:
+        done = pool.map(lambda chunk: [function(value) for value in chunk], chunks)
+        return [result for results in done for result in results]
 
 
 def _stat(path: str) -> tuple[int, int]:
@@ -53,20 +65,19 @@ def header_durations(
         CheckFailed: Files are missing or damaged; all of them are listed.
     """
     cache = cache_directory() / "durations" / f"{_key(paths)}.npz"
-    with ThreadPoolExecutor(_THREADS) as pool:
-        stats = np.array(list(pool.map(_stat, paths, chunksize=_CHUNK)), np.int64).reshape(-1, 2)
-        seconds = _cached(cache, stats)
-        missing = np.flatnonzero(np.isnan(seconds))
-        findings: dict[int, Finding] = {}
+    findings: dict[int, Finding] = {}
 
-        def read(index: int) -> float:
-            try:
-                return audio_info(paths[index], utterance=utterances[index]).seconds
-            except UserError as error:
-                findings[index] = Finding(message=error.message, place=places[index], hint=error.hint)
-                return float("nan")
+    def read(index: int) -> float:
+        try:
+            return audio_info(paths[index], utterance=utterances[index]).seconds
+        except UserError as error:
+            findings[index] = Finding(message=error.message, place=places[index], hint=error.hint)
+            return float("nan")
 
-        seconds[missing] = list(pool.map(read, missing.tolist(), chunksize=_CHUNK))
+    stats = np.array(_threaded(_stat, paths), np.int64).reshape(-1, 2)
+    seconds = _cached(cache, stats)
+    missing = np.flatnonzero(np.isnan(seconds))
+    seconds[missing] = _threaded(read, missing.tolist())
     if findings:
         raise CheckFailed(finding for _, finding in sorted(findings.items()))
     if len(missing):
