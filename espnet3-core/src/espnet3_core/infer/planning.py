@@ -74,7 +74,15 @@ def batches_of(
 
     Returns:
         Batches of indices; each item stands in exactly one.
+
+    Raises:
+        UserError: There is no limit.
     """
+    if seconds is None and size is None:
+        raise UserError(
+            "inference.batch: no limit is set",
+            hint="set `batch.seconds: 120` (padded audio) or `batch.size: 16`",
+        )
     if lengths is None:
         count = size or 8
         return [list(items[start : start + count]) for start in range(0, len(items), count)]

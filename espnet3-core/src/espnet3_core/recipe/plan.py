@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -126,7 +127,8 @@ def decide(context: StageContext, system: SystemSpec) -> Decision:
     decision = Decision("never run", parts=parts, record=record, problems=problems)
     if record is None:
         return replace(decision, status="forced") if context.force else decision
-    if record.alive:
+    elsewhere = record.host != socket.gethostname()  # where this machine cannot see what became of it
+    if record.alive and not (context.force and elsewhere):
         return replace(decision, status="running", reasons=(f"process {record.pid} on {record.host}",))
     if context.force:
         return replace(decision, status="forced")

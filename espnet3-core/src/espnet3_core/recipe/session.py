@@ -157,7 +157,8 @@ class Session:
             if decision.status == "running" and decision.record is not None:
                 raise UserError(
                     f"{self.experiment.directory}: {stage.name} is running already ({decision.reasons[0]})",
-                    hint="wait for it, stop it, or use --tag for another experiment",
+                    hint="wait for it, stop it, or use --tag for another experiment; "
+                    "if that machine has lost it, --force starts anew",
                 )
             if decision.refused:
                 raise plan.refusal(self.experiment, stage, decision.reasons, decision.problems)
@@ -238,11 +239,11 @@ class Session:
     def _say_skipped(self, stage: StageSpec, record: StageRecord | None) -> None:
         logger.info("%s: up to date, skipped", stage.name)
         now = self._current_versions()
-        for name, version in (record.versions if record else {}).items():
-            if name in now and now[name] != version:
-                logger.warning(
-                    "%s was made with %s %s, and %s is installed", stage.name, name, version, now[name]
-                )
+        old = {name: version for name, version in (record.versions if record else {}).items() if name in now}
+        if other := [name for name, version in old.items() if now[name] != version]:
+            made = ", ".join(f"{name} {old[name]}" for name in other)
+            have = ", ".join(f"{name} {now[name]}" for name in other)
+            logger.warning("%s was made with %s; installed: %s", stage.name, made, have)
 
     def _current_versions(self) -> dict[str, str]:
         if not self._versions:
