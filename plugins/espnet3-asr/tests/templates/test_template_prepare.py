@@ -1,0 +1,128 @@
+import csv
+from collections import Counter
+
+import numpy as np
+import pytest
+import soundfile
+import yaml
+from espnet3_asr.templates.prepare import Corpus, Utterance, prepare, split
+from espnet3_asr.templates.sizes import choose, tokenizer_for
+from espnet3_core.config.check import check_folder
+from espnet3_core.errors import CheckFailed, UserError
+from espnet3_core.recipe.template import create_recipe
+
+
+def utterances(count, **fields):
+    return [Utterance(id=f"u{n:04d}", path=f"/{n}.wav", text="ab", seconds=2.0, **fields) for n in range(count)]
+
+
+@pytest.fixture
+def data(tmp_path):
+    """Ten utterances under headers of other tools, 11.025 kHz."""
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    rows = ["audio_filepath,sentence,client_id"]
+    for number in range(10):
+        soundfile.write(folder / f"{number}.wav", np.zeros(11025), 11025)
+        rows.append(f"{number}.wav,\"hello, number {number}\",me")
+    (folder / "all.csv").write_text("\n".join(rows) + "\n")
+    return folder / "all.csv"
+
+
+def parts_of(recipe):
+    found = {}
+    for part in ("train", "valid", "test"):
+        with open(recipe / "data" / f"{part}.tsv", newline="", encoding="utf-8") as file:
+            found[part] = list(csv.DictReader(file, delimiter="\t"))
+    return found
+
+
+def test_a_recipe_from_a_csv_with_aliases_passes_the_check(data, tmp_path):
+    create_recipe(tmp_path / "r", system="asr/recognition", data=str(data))
+    parts = parts_of(tmp_path / "r")
+    assert sum(map(len, parts.values())) == 10 and all(parts.values())
+    row = parts["train"][0]
+    assert set(row) == {"id", "path", "text", "speaker"}
+    assert row["speaker"] == "me" and row["text"].startswith("hello, number ")
+    training = yaml.safe_load((tmp_path / "r" / "conf" / "training.yaml").read_text())
+    assert training["dataset"]["sample_rate"] == 11025
+    assert training["tokenizer"] == {"name": "asr/char"}
+    assert check_folder(tmp_path / "r").findings == ()
+
+
+def test_without_data_the_recipe_passes_the_check_too(tmp_path):
+    create_recipe(tmp_path / "r", system="asr/recognition")
+    assert check_folder(tmp_path / "r").findings == ()
+    assert "data/train.tsv" in (tmp_path / "r" / "conf" / "training.yaml").read_text()
+
+
+def test_the_split_depends_on_the_id_alone():
+    small, large = split(utterances(500)), split(utterances(1000))
+    place = {u.id: part for part, rows in large.items() for u in rows}
+    assert all(place[u.id] == part for part, rows in small.items() for u in rows)
+    assert 0.05 < len(large["valid"]) / 1000 < 0.15 and 0.05 < len(large["test"]) / 1000 < 0.15
+
+
+@pytest.mark.parametrize("count", range(3, 30))
+def test_no_part_is_empty(count):
+    parts = split(utterances(count))
+    assert all(parts.values())
+    assert Counter(u.id for rows in parts.values() for u in rows) == Counter(u.id for u in utterances(count))
+
+
+def test_two_utterances_are_too_few():
+    with pytest.raises(UserError, match="too few"):
+        split(utterances(2))
+
+
+def test_a_split_column_is_kept():
+    given = utterances(4, split="train") + [
+        Utterance(id="v", path="", text="t", seconds=1.0, split="dev"),
+        Utterance(id="t", path="", text="t", seconds=1.0, split="Test"),
+    ]
+    parts = split(given)
+    assert [u.id for u in parts["valid"]] == ["v"] and [u.id for u in parts["test"]] == ["t"]
+
+
+def test_test_data_of_its_own(data, tmp_path):
+    values = prepare(tmp_path, str(data), {"test": str(data)})
+    parts = parts_of(tmp_path)
+    assert len(parts["test"]) == 10 and len(parts["train"]) + len(parts["valid"]) == 10
+    assert "20 utterances" in values["about"]
+
+
+def test_missing_texts_are_all_named(data, tmp_path):
+    lines = data.read_text().splitlines()
+    lines[2], lines[4] = "1.wav,,me", "3.wav,,me"
+    data.write_text("\n".join(lines) + "\n")
+    with pytest.raises(CheckFailed, match="2 problems found") as error:
+        prepare(tmp_path, str(data), {"test": None})
+    assert "all.csv:3" in str(error.value) and "all.csv:5" in str(error.value)
+
+
+def test_mixed_rates_and_channels_are_stated(data, tmp_path):
+    soundfile.write(data.parent / "0.wav", np.zeros((22050, 2)), 22050)
+    values = prepare(tmp_path, str(data), {"test": None})
+    assert values["sample_rate"] == 11025
+    assert values["reading"] == "\n    channels: mean\n    resample: soxr"
+    assert Corpus([], Counter(), 1).channels == 1
+
+
+@pytest.mark.parametrize(
+    ("characters", "name"),
+    [(100, "asr/char"), (199_999, "asr/char"), (200_000, "300"), (5_000_000, "2000"), (50_000_000, "5000")],
+)
+def test_the_tokenizer_goes_by_the_amount_of_text(characters, name):
+    assert name in tokenizer_for(characters)
+
+
+@pytest.mark.parametrize(
+    ("hours", "model", "search"),
+    [(0.01, "asr/ctc", "asr/ctc_greedy"), (5, "asr/ctc", "asr/ctc_greedy"), (500, "asr/ctc_attention", "asr/joint_beam")],
+)
+def test_the_model_goes_by_the_amount_of_speech(hours, model, search):
+    count = max(int(hours * 360), 1)
+    values = choose(["words"] * count, [10.0] * count, 16000, known=True)
+    assert yaml.safe_load(values["model"])["name"] == model
+    assert yaml.safe_load(values["search"])["name"] == search
+    assert 20 <= values["max_epochs"] <= 80
