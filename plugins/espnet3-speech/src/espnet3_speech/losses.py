@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from espnet3_speech.config import CTCConfig
+from espnet3_speech.layers.dropout import Dropout
 from espnet3_speech.masks import valid_mask
 
 IGNORED = -1
@@ -36,7 +37,7 @@ class CTC(nn.Module):
     ) -> None:
         super().__init__()
         config = config or CTCConfig()
-        self.dropout = nn.Dropout(config.dropout if dropout is None else dropout)
+        self.dropout = Dropout(config.dropout if dropout is None else dropout)
         self.out = nn.Linear(input_size, vocab_size)
 
     def log_probs(self, hidden: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from espnet3_speech.layers.attention import (
     BlockContext,
     RelativeSelfAttention,
     SelfAttention,
+    attend,
     shift_relative,
 )
 from espnet3_speech.layers.positions import PositionTable, rotate, sinusoids
@@ -17,7 +18,7 @@ LENGTHS = torch.tensor([7, 4, 1])
 
 def context(positions: torch.Tensor | None = None) -> BlockContext:
     valid = valid_mask(LENGTHS, 7)
-    return BlockContext(valid.unsqueeze(-1), valid[:, None, None, :], positions)
+    return BlockContext(valid.unsqueeze(-1), valid[None, :, None, :], positions)
 
 
 def test_equals_torch_multihead_attention() -> None:
@@ -88,7 +89,7 @@ def test_rotary_attention_equals_rotated_plain_attention() -> None:
     table = sinusoids(torch.arange(7), 4)
     query, key, value = (p.view(3, 7, 2, 4).transpose(1, 2) for p in module.project(values).chunk(3, -1))
     scores = rotate(query, table) @ rotate(key, table).transpose(-1, -2) / 2
-    weights = scores.masked_fill(~context().keys, -math.inf).softmax(-1)
+    weights = scores.masked_fill(~valid_mask(LENGTHS, 7)[:, None, None], -math.inf).softmax(-1)
     expected = module.out((weights @ value).transpose(1, 2).flatten(2))
     assert torch.allclose(module(values, context(table)), expected)
 
@@ -96,3 +97,14 @@ def test_rotary_attention_equals_rotated_plain_attention() -> None:
 def test_heads_must_divide_the_size() -> None:
     with pytest.raises(UserError, match="3 heads do not divide a size of 8"):
         SelfAttention(8, 3, 0.0, "none")
+
+
+@pytest.mark.parametrize("additive", [False, True])
+def test_attention_in_training_equals_the_fused_one_when_nothing_is_dropped(additive: bool) -> None:
+    query, key, value = torch.randn(3, 2, 4, 5, 6, dtype=torch.float64)
+    mask = torch.rand(4, 1, 5) < 0.7
+    mask[..., 0] = True
+    if additive:
+        mask = torch.randn(2, 4, 5, 5, dtype=torch.float64)
+    # The smallest probability that still takes the path of training: it rounds to keeping everything.
+    assert torch.allclose(attend(query, key, value, mask, 1e-9), attend(query, key, value, mask, 0.0))

@@ -10,7 +10,8 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from espnet3_speech.decoders.config import TransformerDecoderConfig
 from espnet3_speech.decoders.memory import Memory
-from espnet3_speech.layers.attention import check_heads, split_heads
+from espnet3_speech.layers.attention import attend, check_heads, join_heads, project_heads
+from espnet3_speech.layers.dropout import Dropout
 from espnet3_speech.layers.feed_forward import FeedForward
 from espnet3_speech.layers.linear import FusedLinear
 from espnet3_speech.layers.positions import ScaledInput
@@ -50,21 +51,22 @@ class DecoderBlock(nn.Module):
         self.norm_self = nn.LayerNorm(size)
         self.norm_cross = nn.LayerNorm(size)
         self.norm_feed_forward = nn.LayerNorm(size)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def forward(self, values: Tensor, memory: Tensor, mask: Tensor) -> Tensor:
-        """All tokens at once: ``(batch, tokens, size)``; each sees itself and earlier ones."""
-        query, key, value = (
-            split_heads(part, self.heads) for part in self.project(self.norm_self(values)).chunk(3, -1)
-        )
-        dropout = self.self_dropout if self.training else 0.0
-        mixed = scaled_dot_product_attention(query, key, value, dropout_p=dropout, is_causal=True)
-        values = values + self.dropout(self.out(mixed.transpose(1, 2).flatten(2)))
-        query = split_heads(self.cross_query(self.norm_cross(values)), self.heads)
-        key, value = (split_heads(part, self.heads) for part in self.cross_memory(memory).chunk(2, -1))
-        dropout = self.cross_dropout if self.training else 0.0
-        mixed = scaled_dot_product_attention(query, key, value, mask, dropout)
-        values = values + self.dropout(self.cross_out(mixed.transpose(1, 2).flatten(2)))
+        """All tokens at once, ``(batch, tokens, size)``; ``mask`` is ``(1, batch, 1, frames)``."""
+        query, key, value = project_heads(self.project, self.norm_self(values), 3, self.heads)
+        if self.training and self.self_dropout and values.device.type == "cpu":
+            past = torch.ones(values.shape[1], values.shape[1], dtype=torch.bool).tril()
+            mixed = attend(query, key, value, past, self.self_dropout)
+        else:
+            dropout = self.self_dropout if self.training else 0.0
+            mixed = scaled_dot_product_attention(query, key, value, dropout_p=dropout, is_causal=True)
+        values = values + self.dropout(self.out(join_heads(mixed)))
+        (query,) = project_heads(self.cross_query, self.norm_cross(values), 1, self.heads)
+        key, value = project_heads(self.cross_memory, memory, 2, self.heads)
+        mixed = attend(query, key, value, mask, self.cross_dropout if self.training else 0.0)
+        values = values + self.dropout(self.cross_out(join_heads(mixed)))
         return values + self.dropout(self.feed_forward(self.norm_feed_forward(values)))
 
     def remember(self, memory: Tensor) -> Tensor:
@@ -78,7 +80,8 @@ class DecoderBlock(nn.Module):
         past = fresh[1:] if past is None else torch.cat([past, fresh[1:]], dim=3)
         mixed = scaled_dot_product_attention(fresh[0], past[0], past[1])
         values = values + self.dropout(self.out(mixed.flatten(1)))
-        queries = split_heads(memory.gather(self.cross_query(self.norm_cross(values))), self.heads)
+        queries = memory.gather(self.cross_query(self.norm_cross(values)))
+        queries = queries.unflatten(-1, (self.heads, -1)).transpose(1, 2)
         key, value = memory.keys_values[number]
         mixed = scaled_dot_product_attention(queries, key, value, memory.mask)
         values = values + self.dropout(self.cross_out(memory.scatter(mixed.transpose(1, 2).flatten(2))))
@@ -119,7 +122,7 @@ class TransformerDecoder(nn.Module):
             ``(batch, tokens, vocab_size)``; rows from the token length on hold no meaning.
         """
         values = self.scale(self.embed(tokens.clamp(0, self.vocab_size - 1)))
-        mask = valid_mask(memory_lengths, memory.shape[1])[:, None, None, :]
+        mask = valid_mask(memory_lengths, memory.shape[1])[None, :, None, :]
         for block in self.blocks:
             values = block(values, memory, mask)
         return self.out(self.norm(values))

@@ -92,7 +92,7 @@ class BlockEncoder(nn.Module):
         positions = None if self.table is None else self.table(values.shape[1], values)
         if positions is not None and self.config.positions == "rel_pos":
             positions = self.scale.dropout(positions)
-        return BlockContext(valid.unsqueeze(-1), valid[:, None, None, :], positions)
+        return BlockContext(valid.unsqueeze(-1), valid[None, :, None, :], positions)
 
     def _run(self, block: nn.Module, values: Tensor, context: BlockContext) -> Tensor:
         if self.config.checkpointing and self.training and torch.is_grad_enabled():

@@ -9,6 +9,7 @@ from espnet3_speech.encoders.blocks import BlockEncoder
 from espnet3_speech.encoders.config import ConformerConfig
 from espnet3_speech.layers.attention import BlockContext, self_attention
 from espnet3_speech.layers.convolution import ConvolutionModule
+from espnet3_speech.layers.dropout import Dropout
 from espnet3_speech.layers.feed_forward import FeedForward
 from espnet3_speech.layers.subsampling import input_layer
 
@@ -35,7 +36,7 @@ class ConformerBlock(nn.Module):
         self.norm_convolution = nn.LayerNorm(size) if config.use_convolution else None
         self.norm_feed_forward = nn.LayerNorm(size)
         self.norm_out = nn.LayerNorm(size) if config.use_convolution else None
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         self.step = 0.5 if config.macaron else 1.0
 
     def forward(self, values: Tensor, context: BlockContext) -> Tensor:

@@ -10,6 +10,7 @@ from espnet3_speech.encoders.blocks import BlockEncoder
 from espnet3_speech.encoders.config import EBranchformerConfig
 from espnet3_speech.layers.attention import BlockContext, self_attention
 from espnet3_speech.layers.convolution import DepthwiseConv
+from espnet3_speech.layers.dropout import Dropout
 from espnet3_speech.layers.feed_forward import ACTIVATIONS, FeedForward
 from espnet3_speech.layers.subsampling import input_layer
 
@@ -36,7 +37,7 @@ class ConvolutionalGatingMLP(nn.Module):
         self.gate = (
             nn.Identity() if config.gate_activation == "identity" else ACTIVATIONS[config.gate_activation]()
         )
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         self.contract = nn.Linear(half, config.output_size)
         # The gate starts close to 1: the module first passes its input on (Peng et al. 2022, section 3.2).
         nn.init.normal_(self.depthwise.weight, std=1e-6)
@@ -71,7 +72,7 @@ class EBranchformerBlock(nn.Module):
         self.norm_gating = nn.LayerNorm(size)
         self.norm_feed_forward = nn.LayerNorm(size) if config.use_ffn else None
         self.norm_out = nn.LayerNorm(size)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         self.step = 0.5 if two else 1.0
 
     def forward(self, values: Tensor, context: BlockContext) -> Tensor:

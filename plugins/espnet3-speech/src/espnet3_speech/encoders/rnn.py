@@ -10,6 +10,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from espnet3_speech.encoders.config import RNNConfig
 from espnet3_speech.encoders.output import EncoderOutput
+from espnet3_speech.layers.dropout import Dropout
 from espnet3_speech.layers.subsampling import FrameStacking, input_layer
 from espnet3_speech.masks import zero_padding
 
@@ -35,7 +36,7 @@ class RNNEncoder(nn.Module):
             self.subsampling = input_layer(
                 config.input_layer, input_size, config.hidden_size, config.stack, config.dropout
             )
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         cell = nn.GRU if config.cell == "gru" else nn.LSTM
         self.rnn = cell(
             int(self.subsampling.output_size),  # type: ignore[arg-type]

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from espnet3_speech.encoders.blocks import BlockEncoder
 from espnet3_speech.encoders.config import TransformerConfig
 from espnet3_speech.layers.attention import BlockContext, self_attention
+from espnet3_speech.layers.dropout import Dropout
 from espnet3_speech.layers.feed_forward import FeedForward
 from espnet3_speech.layers.subsampling import input_layer
 
@@ -23,7 +24,7 @@ class TransformerBlock(nn.Module):
         self.feed_forward = FeedForward(size, config.linear_units, config.dropout, config.activation)
         self.norm_attention = nn.LayerNorm(size)
         self.norm_feed_forward = nn.LayerNorm(size)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def forward(self, values: Tensor, context: BlockContext) -> Tensor:
         """``(batch, frames, size)`` to the same shape."""

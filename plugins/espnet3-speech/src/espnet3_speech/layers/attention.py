@@ -10,6 +10,7 @@ from espnet3_core.errors import UserError
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
+from espnet3_speech.layers.dropout import dropout as drop
 from espnet3_speech.layers.linear import FusedLinear
 from espnet3_speech.layers.positions import rotate
 
@@ -21,7 +22,7 @@ class BlockContext(NamedTuple):
 
     Attributes:
         valid: ``(batch, frames, 1)`` bool, True in valid frames.
-        keys: ``(batch, 1, 1, frames)`` bool, the same for attention.
+        keys: ``(1, batch, 1, frames)`` bool, the same for attention.
         positions: Position rows of the scheme, or None where positions are added to the input.
     """
 
@@ -48,11 +49,6 @@ def shift_relative(scores: Tensor) -> Tensor:
     return flat.unflatten(-1, (frames, 2 * frames - 2))[..., :frames]
 
 
-def split_heads(values: Tensor, heads: int) -> Tensor:
-    """``(batch, frames, size)`` to ``(batch, heads, frames, size / heads)``."""
-    return values.unflatten(-1, (heads, -1)).transpose(1, 2)
-
-
 def check_heads(size: int, heads: int) -> None:
     """Raise UserError unless the heads divide the size."""
     if heads < 1 or size % heads:
@@ -60,6 +56,40 @@ def check_heads(size: int, heads: int) -> None:
             f"attention: {heads} heads do not divide a size of {size}",
             hint="choose attention_heads that divides output_size",
         )
+
+
+def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, dropout: float) -> Tensor:
+    """Attention of queries over keys (Vaswani et al. 2017, eq. 1).
+
+    Fused, except in training with dropout on CPU: torch has no fused kernel there.
+
+    Args:
+        query: ``(a, b, queries, dim)``.
+        key: ``(a, b, keys, dim)``.
+        value: ``(a, b, keys, dim)``.
+        mask: Bool, True where a key counts; or what is added to the scores. Broadcast to
+            ``(a, b, queries, keys)``.
+        dropout: Of attention weights.
+    """
+    if dropout == 0.0 or query.device.type != "cpu":
+        return scaled_dot_product_attention(query, key, value, mask, dropout)
+    scores = query @ key.transpose(-1, -2) / math.sqrt(query.shape[-1])
+    scores = scores.masked_fill(~mask, -math.inf) if mask.dtype == torch.bool else scores + mask
+    return drop(scores.softmax(-1), dropout, True) @ value
+
+
+def project_heads(layer: nn.Linear, values: Tensor, parts: int, heads: int) -> tuple[Tensor, ...]:
+    """Several projections, laid out for batched products: each ``(heads, batch, frames, size / heads)``.
+
+    Heads come first so that products with what all utterances share need no copies of it.
+    """
+    joint = layer(values).unflatten(-1, (parts, heads, -1))
+    return joint.permute(2, 3, 0, 1, 4).contiguous().unbind(0)  # type: ignore[no-any-return]
+
+
+def join_heads(values: Tensor) -> Tensor:
+    """``(heads, batch, frames, dim)`` to ``(batch, frames, heads * dim)``."""
+    return values.permute(1, 2, 0, 3).flatten(2)
 
 
 class SelfAttention(nn.Module):
@@ -83,13 +113,12 @@ class SelfAttention(nn.Module):
 
     def forward(self, values: Tensor, context: BlockContext) -> Tensor:
         """``(batch, frames, size)`` to the same shape."""
-        query, key, value = (split_heads(part, self.heads) for part in self.project(values).chunk(3, -1))
+        query, key, value = project_heads(self.project, values, 3, self.heads)
         if self.rotary:
             assert context.positions is not None
             query, key = rotate(query, context.positions), rotate(key, context.positions)
         dropout = self.dropout if self.training else 0.0
-        mixed = scaled_dot_product_attention(query, key, value, context.keys, dropout)
-        return self.out(mixed.transpose(1, 2).flatten(2))
+        return self.out(join_heads(attend(query, key, value, context.keys, dropout)))
 
 
 class RelativeSelfAttention(nn.Module):
@@ -120,18 +149,16 @@ class RelativeSelfAttention(nn.Module):
     def forward(self, values: Tensor, context: BlockContext) -> Tensor:
         """``(batch, frames, size)`` to the same shape."""
         assert context.positions is not None
-        query, key, value = (
-            part.unflatten(-1, (self.heads, -1)) for part in self.project(values).chunk(3, -1)
-        )
-        key, value = key.transpose(1, 2), value.transpose(1, 2)
-        distances = split_heads(self.project_positions(context.positions).unsqueeze(0), self.heads)
-        by_position = ((query + self.position_bias) / math.sqrt(key.shape[-1])).transpose(1, 2)
-        shifted = shift_relative(by_position @ distances.transpose(-1, -2))
+        query, key, value = project_heads(self.project, values, 3, self.heads)
+        distances = self.project_positions(context.positions).unflatten(-1, (self.heads, -1))
+        # Scaled here, where it is small, as the fused attention scales the other term.
+        distances = distances.permute(1, 2, 0) / math.sqrt(query.shape[-1])
+        by_position = (query + self.position_bias[:, None, None]).flatten(1, 2) @ distances
+        shifted = shift_relative(by_position.unflatten(1, query.shape[1:3]))
+        by_content = (query + self.content_bias[:, None, None]).to(value.dtype)
         bias = shifted.masked_fill(~context.keys, -math.inf)
-        by_content = (query + self.content_bias).transpose(1, 2)
         dropout = self.dropout if self.training else 0.0
-        mixed = scaled_dot_product_attention(by_content.to(value.dtype), key, value, bias, dropout)
-        return self.out(mixed.transpose(1, 2).flatten(2))
+        return self.out(join_heads(attend(by_content, key, value, bias, dropout)))
 
 
 def self_attention(size: int, heads: int, dropout: float, scheme: Scheme) -> nn.Module:

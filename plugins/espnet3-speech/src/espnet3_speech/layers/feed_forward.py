@@ -6,6 +6,8 @@ from typing import Literal
 
 from torch import Tensor, nn
 
+from espnet3_speech.layers.dropout import Dropout
+
 Activation = Literal["relu", "swish", "gelu"]
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "swish": nn.SiLU, "gelu": nn.GELU}
 
@@ -22,7 +24,7 @@ class FeedForward(nn.Sequential):
 
     def __init__(self, size: int, units: int, dropout: float, activation: Activation) -> None:
         super().__init__(
-            nn.Linear(size, units), ACTIVATIONS[activation](), nn.Dropout(dropout), nn.Linear(units, size)
+            nn.Linear(size, units), ACTIVATIONS[activation](), Dropout(dropout), nn.Linear(units, size)
         )
 
     def forward(self, values: Tensor) -> Tensor:

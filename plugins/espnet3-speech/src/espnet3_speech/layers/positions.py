@@ -9,6 +9,8 @@ import torch
 from espnet3_core.errors import UserError
 from torch import Tensor, nn
 
+from espnet3_speech.layers.dropout import Dropout
+
 
 def sinusoids(positions: Tensor, size: int) -> Tensor:
     """Sine and cosine of ``position / 10000^(2i / size)``, interleaved (Vaswani et al. 2017, section 3.5).
@@ -111,7 +113,7 @@ class ScaledInput(nn.Module):
         super().__init__()
         self.scale = math.sqrt(size)
         self.table = PositionTable(size) if add_positions else None
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, values: Tensor, offset: int = 0) -> Tensor:
         """``(batch, frames, size)`` to the same shape; ``offset`` is the position of the first frame."""

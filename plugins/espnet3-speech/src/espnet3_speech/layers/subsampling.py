@@ -9,6 +9,7 @@ from espnet3_core.errors import UserError
 from torch import Tensor, nn
 from torch.nn import functional
 
+from espnet3_speech.layers.dropout import Dropout
 from espnet3_speech.masks import valid_mask, zero_padding
 
 InputLayer = Literal["conv2d", "conv2d1", "conv2d2", "conv2d6", "conv2d8", "conv1d2", "linear", "stack"]
@@ -170,7 +171,7 @@ class ProjectedStacking(FrameStacking):
     def __init__(self, input_size: int, output_size: int, factor: int, dropout: float) -> None:
         super().__init__(input_size, factor)
         self.project = nn.Sequential(
-            nn.Linear(self.output_size, output_size), nn.LayerNorm(output_size), nn.Dropout(dropout)
+            nn.Linear(self.output_size, output_size), nn.LayerNorm(output_size), Dropout(dropout)
         )
         self.output_size = output_size
 
