@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 
 class Alignment(NamedTuple):
@@ -41,21 +40,20 @@ def forced_align(
     states = _states(tokens.clamp(min=0), blank)
     allowed = torch.zeros_like(states, dtype=torch.bool)
     allowed[:, 3::2] = states[:, 3::2] != states[:, 1:-2:2]
-    skip = torch.where(allowed, 0.0, -torch.inf)
+    skip = torch.where(allowed, 0.0, -torch.inf).double()
     emissions = log_probs.gather(2, states.unsqueeze(1).expand(-1, log_probs.shape[1], -1)).double()
-    best = torch.full_like(emissions[:, 0], -torch.inf)
-    best[:, 0] = 0.0
+    # Two more columns on the left, from which no path comes, spare a case for the first two states.
+    padded = emissions.new_full((len(states), states.shape[1] + 2), -torch.inf)
+    padded[:, 2] = 0.0
+    best, step, jump = padded[:, 2:], padded[:, 1:-1], padded[:, :-2]
+    inside = torch.arange(log_probs.shape[1], device=log_probs.device)[:, None, None] < lengths[:, None]
     moves = []
     for frame in range(log_probs.shape[1]):
-        step = functional.pad(best, (1, 0), value=-torch.inf)[:, :-1]
-        jump = functional.pad(best, (2, 0), value=-torch.inf)[:, :-2] + skip
-        options = torch.stack([best, step, jump])
-        reached, move = options.max(0)
-        reached = reached + emissions[:, frame]
-        inside = (frame < lengths).unsqueeze(1)
-        best = torch.where(inside, reached, best)
-        moves.append(torch.where(inside, move, 0))
-    return _trace(best, moves, lengths, token_lengths, tokens.shape[1])
+        reached, move = torch.stack([best, step, jump + skip]).max(0)
+        moves.append(move)
+        padded[:, 2:] = torch.where(inside[frame], reached + emissions[:, frame], best)
+    taken = [*torch.stack(moves).mul_(inside)] if moves else []
+    return _trace(best, taken, lengths, token_lengths, tokens.shape[1])
 
 
 def _states(tokens: Tensor, blank: int) -> Tensor:
