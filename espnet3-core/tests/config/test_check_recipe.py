@@ -13,6 +13,7 @@ from espnet3_core.config.load import load_configs
 from espnet3_core.config.roles import TrainingConfig
 from espnet3_core.errors import CheckFailed, Finding, UserError
 from espnet3_core.hookspecs import hookimpl
+from espnet3_core.specs import Alias, TokenizerSpec
 
 
 def found(recipe, stems=None, overrides=()):
@@ -268,3 +269,19 @@ def test_check_is_quick_and_imports_neither_torch_nor_lightning(toy_recipe, tmp_
     assert status == "2"
     assert heavy == "[]"
     assert float(seconds) < 3.0
+
+
+def test_a_former_name_works_with_a_warning(toy_recipe, toy_yaml, catalog):
+    class Renamed:
+        @hookimpl
+        def espnet3_tokenizers(self):
+            alias = Alias("renamed/old", "2.0")
+            target, config = "toyparts.parts:Char", "toyparts.config:CharConfig"
+            return [TokenizerSpec(name="renamed/new", target=target, config=config, aliases=(alias,))]
+
+    with use_catalog(catalog.with_plugin("renamed", Renamed())):
+        recipe = toy_recipe({"conf/training.yaml": toy_yaml.replace("toy/char", "renamed/old")})
+        (item,) = check_recipe(recipe)
+        assert load_configs(recipe, {}, (), ["training"])["training"].warnings == (item,)
+    assert (item.level, item.place) == ("warning", "conf/training.yaml:5")
+    assert item.message == "renamed/old is now renamed/new; the old name goes in 2.0"

@@ -8,7 +8,8 @@ import sys
 
 import pytest
 from espnet3_core.build import locate
-from espnet3_core.config.sources import resolve, signature_of
+from espnet3_core.config.signatures import signature_of
+from espnet3_core.config.sources import Unknown, resolve
 
 TARGETS = [
     "torch.optim.AdamW",
@@ -54,9 +55,48 @@ def test_what_is_not_there_is_a_lookup_error(target):
 
 def test_reading_a_signature_imports_nothing():
     code = (
-        "import sys; from espnet3_core.config.sources import signature_of\n"
+        "import sys; from espnet3_core.config.signatures import signature_of\n"
         "signature_of('torch.optim.AdamW'); signature_of('lightning.pytorch:Trainer')\n"
         "print(sorted({'torch', 'lightning', 'numpy'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("source", "name", "outcome"),
+    [
+        ("def f(a, *, b=1): ...\n", "f", ("a", "b")),
+        ("class A:\n    def __init__(self, x): ...\nclass B(A): ...\n", "B", ("x",)),
+        ("from fractions import Fraction as F\n", "F.from_float", ("f",)),
+        ("import json as j\ndump = j.dumps\n", "dump", "obj"),
+        ("try:\n    from nowhere import f\nexcept ImportError:\n    def f(q): ...\n", "f", ("q",)),
+        ("for x in (1,):\n    def f(w): ...\n", "f", ("w",)),
+        ("f, g = (lambda a: a), 1\n", "f", None),
+        ("from fractions import *\n", "Fraction.from_float", ("f",)),
+        ("globals().update(f=print)\n", "f", None),
+        ("def __getattr__(name): ...\n", "f", None),
+        (
+            "from dataclasses import dataclass\n@dataclass\nclass D:\n    a: int\n    b: int = 0\n",
+            "D",
+            ("a", "b"),
+        ),
+        ("class M(type): ...\nclass A(metaclass=M): ...\n", "A", None),
+        ("x = 1\n", "f", LookupError),
+        ("", "A", LookupError),
+    ],
+)
+def test_the_ways_in_which_modules_define_names(tmp_path, monkeypatch, source, name, outcome):
+    module = f"defining_{abs(hash((source, name)))}"
+    (tmp_path / f"{module}.py").write_text(source)
+    monkeypatch.syspath_prepend(tmp_path)
+    if outcome is LookupError:
+        with pytest.raises(LookupError):
+            resolve(f"{module}.{name}")
+    elif outcome is None:
+        with pytest.raises(Unknown):
+            signature_of(f"{module}:{name}")
+    else:
+        names = signature_of(f"{module}.{name}").names
+        assert names[0] == outcome if isinstance(outcome, str) else names == outcome
+    assert module not in sys.modules

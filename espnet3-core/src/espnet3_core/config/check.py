@@ -58,11 +58,12 @@ def check_folder(
     try:
         recipe = Recipe.load(directory)
     except CheckFailed as error:
+        shown = tuple(_shown(finding) for finding in error.findings)
         lenient = _lenient(Path(directory).expanduser().resolve())
         if lenient is None:
-            return Checked(error.findings, ())
+            return Checked(shown, ())
         checked = check(lenient, stems or {}, overrides)
-        return dataclasses.replace(checked, findings=(*error.findings, *checked.findings))
+        return dataclasses.replace(checked, findings=(*shown, *checked.findings))
     return check(recipe, stems or {}, overrides)
 
 
@@ -145,6 +146,12 @@ def _line(directory: Path, key: str | None) -> str:
     document = _recipe_document(directory)
     place = document.places.get((key,)) if document and key else None
     return str(place) if place else shown_path(directory / RECIPE_FILE)
+
+
+def _shown(finding: Finding) -> Finding:
+    """A finding with its file as the user wants to read it."""
+    file, colon, line = (finding.place or "").rpartition(":")
+    return dataclasses.replace(finding, place=f"{shown_path(file)}:{line}") if colon else finding
 
 
 def _recipe_document(directory: Path) -> Document | None:

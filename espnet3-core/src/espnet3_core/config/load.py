@@ -163,6 +163,7 @@ def _examine(role: str, stem: str, composed: Composed, schema: type, directory: 
         Finding(message=str(item), level="warning", key=f"{role}.{item.key}", place=str(item.place))
         for item in composed.replaced
     )
+    warnings += tuple(placed(report.warnings, role, composed))
     findings = placed(found, role, composed)
     config = None
     if report.instance is not None and not any(finding.level == "error" for finding in findings):

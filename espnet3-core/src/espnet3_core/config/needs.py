@@ -7,7 +7,8 @@ from pathlib import Path
 
 from espnet3_core.build import providers_of
 from espnet3_core.config.schema import Part
-from espnet3_core.config.sources import Unknown, signature_of
+from espnet3_core.config.signatures import signature_of
+from espnet3_core.config.sources import Unknown
 from espnet3_core.config.targets import missing_arguments
 from espnet3_core.errors import Finding
 from espnet3_core.specs import ComponentSpec, SystemSpec

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import typing
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -66,11 +67,13 @@ class Report:
     Attributes:
         instance: The schema's dataclass, or None when something is wrong.
         findings: Problems, with keys and without places.
+        warnings: What is worth telling and stops nothing, such as a name that is about to go.
         parts: Components chosen, nested ones included (only those that a deep examination reached).
     """
 
     instance: Any
     findings: list[Finding] = field(default_factory=list)
+    warnings: list[Finding] = field(default_factory=list)
     parts: list[Part] = field(default_factory=list)
 
 
@@ -100,7 +103,9 @@ def examine(schema: type | str, node: Mapping[str, Any], path: str = "", *, deep
     """Check a node and make its dataclass; ``deep`` follows components through the catalog."""
     walk = _Walk(deep)
     instance = walk.dataclass(import_target(schema) if isinstance(schema, str) else schema, node, path)
-    return Report(None if isinstance(instance, _Invalid) else instance, walk.findings, walk.parts)
+    return Report(
+        None if isinstance(instance, _Invalid) else instance, walk.findings, walk.warnings, walk.parts
+    )
 
 
 @lru_cache(maxsize=1024)
@@ -115,6 +120,7 @@ class _Walk:
     def __init__(self, deep: bool) -> None:
         self.deep = deep
         self.findings: list[Finding] = []
+        self.warnings: list[Finding] = []
         self.parts: list[Part] = []
         self.above: tuple[Part, ...] = ()
 
@@ -274,10 +280,16 @@ class _Walk:
         from espnet3_core.build import registered_of
 
         try:
-            record = registered_of(dataclasses.replace(component, path="")).spec
+            with warnings.catch_warnings(record=True) as heard:
+                warnings.simplefilter("always", FutureWarning)
+                record = registered_of(dataclasses.replace(component, path="")).spec
         except UserError as error:
             self.report(f"{component.path}.name", error.message, error.hint)
             return False
+        for item in heard:
+            # The name is an alias that will go.
+            key = f"{component.path}.name"
+            self.warnings.append(Finding(message=str(item.message), level="warning", key=key))
         part = Part(component, record, self.above)
         self.parts.append(part)
         schema = getattr(record, "config", None)

@@ -1,62 +1,20 @@
-"""What a module defines, read from its source: signatures without importing torch or the module itself."""
+"""What a module defines, read from its source: nothing is imported, neither torch nor the module itself."""
 
 from __future__ import annotations
 
 import ast
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 
-_TRANSPARENT_BASES = {"object", "Generic", "Protocol", "ABC"}
+_DYNAMIC_CALLS = ("globals(", "setattr(", "exec(", "vars(")
 
 
 class Unknown(Exception):
     """The source does not tell; importing would."""
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """One parameter of a callable.
-
-    Attributes:
-        name: Its name.
-        required: It has no default.
-        keyword_only: It stands after ``*``.
-        annotation: Syntax tree of the annotation.
-    """
-
-    name: str
-    required: bool
-    keyword_only: bool = False
-    annotation: ast.expr | None = None
-
-
-@dataclass(frozen=True)
-class Signature:
-    """Parameters of a callable, without ``self``.
-
-    Attributes:
-        parameters: In order.
-        open: It takes further keywords (``**kwargs``).
-        module: Module whose names the annotations use.
-    """
-
-    parameters: tuple[Parameter, ...]
-    open: bool = False
-    module: str = ""
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Names of all parameters."""
-        return tuple(parameter.name for parameter in self.parameters)
-
-    @property
-    def needs(self) -> tuple[Parameter, ...]:
-        """Keyword-only parameters: the runtime needs of a component."""
-        return tuple(parameter for parameter in self.parameters if parameter.keyword_only)
 
 
 @dataclass(frozen=True)
@@ -114,14 +72,15 @@ def _parse(path: Path, _stamp: int) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
 
 
-def _statements(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
+def statements(body: Sequence[ast.stmt]) -> Iterator[ast.stmt]:
+    """Statements of a body and of the blocks in it that run when it runs."""
     for statement in body:
         yield statement
-        if isinstance(statement, (ast.If, ast.Try, ast.With)):
-            yield from _statements(statement.body)
-            yield from _statements(getattr(statement, "orelse", []))
+        if isinstance(statement, (ast.If, ast.Try, ast.With, ast.For, ast.While)):
+            yield from statements(statement.body)
+            yield from statements(getattr(statement, "orelse", []))
             for handler in getattr(statement, "handlers", []):
-                yield from _statements(handler.body)
+                yield from statements(handler.body)
 
 
 def absolute(statement: ast.ImportFrom, module: str) -> str:
@@ -135,6 +94,40 @@ def absolute(statement: ast.ImportFrom, module: str) -> str:
     return f"{package}.{statement.module}" if statement.module else package
 
 
+@dataclass
+class _Bindings:
+    """What the statements of a module say about one name: the last binding, and what may bind it unseen."""
+
+    found: ast.stmt | None = None
+    stars: list[str] = field(default_factory=list)
+    dynamic: bool = False
+
+
+def _bindings(module: str, name: str) -> _Bindings:
+    seen = _Bindings()
+    for statement in statements(tree_of(module).body):
+        if isinstance(statement, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
+            seen.dynamic = seen.dynamic or statement.name == "__getattr__"
+            bound = [statement.name]
+        elif isinstance(statement, (ast.Assign, ast.AnnAssign)):
+            targets = list(
+                _flat(statement.targets if isinstance(statement, ast.Assign) else [statement.target])
+            )
+            seen.dynamic = seen.dynamic or any(isinstance(target, ast.Subscript) for target in targets)
+            bound = [target.id for target in targets if isinstance(target, ast.Name)]
+        elif isinstance(statement, (ast.Import, ast.ImportFrom)):
+            bound = [alias.asname or alias.name.partition(".")[0] for alias in statement.names]
+            if isinstance(statement, ast.ImportFrom) and bound == ["*"]:
+                seen.stars.append(absolute(statement, module))
+        else:
+            if isinstance(statement, ast.Expr):
+                seen.dynamic = seen.dynamic or ast.unparse(statement).startswith(_DYNAMIC_CALLS)
+            continue
+        if name in bound:
+            seen.found = statement
+    return seen
+
+
 def definition(module: str, name: str, _depth: int = 0) -> Definition:
     """What a name in a module stands for, following imports.
 
@@ -144,28 +137,10 @@ def definition(module: str, name: str, _depth: int = 0) -> Definition:
     """
     if _depth > 12:
         raise Unknown(f"{module}.{name}")
-    tree = tree_of(module)
-    star: list[str] = []
-    found: ast.stmt | None = None
-    dynamic = False
-    for statement in _statements(tree.body):
-        if isinstance(statement, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
-            dynamic = dynamic or statement.name == "__getattr__"
-            if statement.name == name:
-                found = statement
-        elif isinstance(statement, (ast.Assign, ast.AnnAssign)):
-            targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
-            dynamic = dynamic or any(isinstance(target, ast.Subscript) for target in targets)
-            if any(isinstance(target, ast.Name) and target.id == name for target in targets):
-                found = statement
-        elif isinstance(statement, (ast.Import, ast.ImportFrom)):
-            for alias in statement.names:
-                if alias.name == "*" and isinstance(statement, ast.ImportFrom):
-                    star.append(absolute(statement, module))
-                elif (alias.asname or alias.name.partition(".")[0]) == name:
-                    found = statement
+    seen = _bindings(module, name)
+    found = seen.found
     if found is None:
-        return _elsewhere(module, name, star, dynamic, _depth)
+        return _elsewhere(module, name, seen.stars, seen.dynamic, _depth)
     if isinstance(found, (ast.Import, ast.ImportFrom)):
         return _imported(found, module, name, _depth)
     if isinstance(found, (ast.Assign, ast.AnnAssign)):
@@ -173,6 +148,15 @@ def definition(module: str, name: str, _depth: int = 0) -> Definition:
             return expression(module, found.value, _depth + 1)
         return Definition(module, found.value or found)
     return Definition(module, found)
+
+
+def _flat(targets: Sequence[ast.expr]) -> Iterator[ast.expr]:
+    """Targets of an assignment, those of ``a, b = …`` one by one."""
+    for target in targets:
+        if isinstance(target, (ast.Tuple, ast.List)):
+            yield from _flat(target.elts)
+        else:
+            yield target
 
 
 def _elsewhere(module: str, name: str, star: Sequence[str], dynamic: bool, depth: int) -> Definition:
@@ -221,7 +205,7 @@ def member(owner: Definition, name: str, _depth: int = 0) -> Definition:
     if isinstance(owner.node, ast.Module):
         return definition(owner.module, name, _depth + 1)
     if isinstance(owner.node, ast.ClassDef):
-        for statement in _statements(owner.node.body):
+        for statement in statements(owner.node.body):
             if isinstance(statement, (ast.FunctionDef, ast.ClassDef)) and statement.name == name:
                 return Definition(owner.module, statement)
     raise Unknown(name)
@@ -250,79 +234,6 @@ def resolve(target: str) -> Definition:
     return found
 
 
-def signature_of(target: str) -> Signature:
-    """The signature of a class or function, from its source.
-
-    Raises:
-        LookupError: There is no such module or attribute.
-        Unknown: It cannot be told from the source.
-    """
-    return _signature(resolve(target), 0)
-
-
-def _signature(found: Definition, depth: int) -> Signature:
-    node = found.node
-    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
-        decorators = {ast.unparse(item).rpartition(".")[2] for item in node.decorator_list}
-        return _of_arguments(node.args, found.module, bound="classmethod" in decorators)
-    if isinstance(node, ast.Lambda):
-        return _of_arguments(node.args, found.module, bound=False)
-    if isinstance(node, ast.ClassDef) and depth < 12:
-        return _of_class(found.module, node, depth)
-    raise Unknown(found.module)
-
-
-def _of_arguments(arguments: ast.arguments, module: str, *, bound: bool) -> Signature:
-    ordered = [*arguments.posonlyargs, *arguments.args]
-    first_default = len(ordered) - len(arguments.defaults)
-    parameters = [
-        Parameter(item.arg, index < first_default, False, item.annotation)
-        for index, item in enumerate(ordered)
-    ]
-    parameters = parameters[1:] if bound else parameters
-    parameters += [
-        Parameter(item.arg, default is None, True, item.annotation)
-        for item, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
-    ]
-    return Signature(tuple(parameters), arguments.kwarg is not None, module)
-
-
-def _of_class(module: str, node: ast.ClassDef, depth: int) -> Signature:
-    for method in ("__init__", "__new__"):
-        # The last one counts: those before it may be overloads.
-        for statement in reversed(list(_statements(node.body))):
-            if isinstance(statement, ast.FunctionDef) and statement.name == method:
-                return _of_arguments(statement.args, module, bound=True)
-    bases = [base.value if isinstance(base, ast.Subscript) else base for base in node.bases]
-    bases = [base for base in bases if ast.unparse(base).rpartition(".")[2] not in _TRANSPARENT_BASES]
-    if any("dataclass" in ast.unparse(item) for item in node.decorator_list):
-        if bases:
-            raise Unknown(node.name)
-        return _of_dataclass(module, node)
-    if any(keyword.arg == "metaclass" for keyword in node.keywords) and not bases:
-        raise Unknown(node.name)
-    for base in bases:
-        return _signature(expression(module, base), depth + 1)
-    return Signature((), False, module)
-
-
-def _of_dataclass(module: str, node: ast.ClassDef) -> Signature:
-    keyword_only = any("kw_only=True" in ast.unparse(item) for item in node.decorator_list)
-    parameters = []
-    for item in node.body:
-        if not isinstance(item, ast.AnnAssign) or not isinstance(item.target, ast.Name):
-            continue
-        if "ClassVar" in ast.unparse(item.annotation):
-            continue
-        if item.value is not None and "init=False" in ast.unparse(item.value):
-            continue
-        has_default = item.value is not None and not (
-            ast.unparse(item.value).startswith("field(") and "default" not in ast.unparse(item.value)
-        )
-        parameters.append(Parameter(item.target.id, not has_default, keyword_only, item.annotation))
-    return Signature(tuple(parameters), False, module)
-
-
 def names_in(module: str) -> list[str]:
     """Names that a module's source defines or imports, for a did-you-mean."""
     try:
@@ -330,7 +241,7 @@ def names_in(module: str) -> list[str]:
     except (Unknown, SyntaxError):
         return []
     names: list[str] = []
-    for statement in _statements(tree.body):
+    for statement in statements(tree.body):
         if isinstance(statement, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
             names.append(statement.name)
         elif isinstance(statement, ast.Assign):

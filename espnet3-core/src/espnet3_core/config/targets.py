@@ -9,19 +9,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from espnet3_core.build import RESERVED
 from espnet3_core.component import Component
 from espnet3_core.config.places import Place
-from espnet3_core.config.sources import (
-    Parameter,
-    Signature,
-    Unknown,
-    find_module,
-    resolve,
-    signature_of,
-    source_of,
-)
+from espnet3_core.config.signatures import Parameter, Signature, signature_of
+from espnet3_core.config.sources import Unknown, find_module, resolve, source_of
 from espnet3_core.errors import Finding, UserError
+from espnet3_core.instantiate import RESERVED
 from espnet3_core.names import did_you_mean
 
 STAGE_KEYS = {"scheduler": ("interval", "monitor")}

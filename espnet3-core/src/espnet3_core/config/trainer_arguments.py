@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from espnet3_core.config.sources import Parameter, Signature, Unknown, expression, signature_of
+from espnet3_core.config.signatures import Parameter, Signature, signature_of
+from espnet3_core.config.sources import Unknown, expression
 from espnet3_core.config.targets import describe, nested_findings
 from espnet3_core.config.values import shown
 from espnet3_core.errors import Finding, UserError
