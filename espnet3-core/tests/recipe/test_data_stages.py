@@ -64,7 +64,8 @@ DATA = """
             raise AssertionError("no audio is needed for texts")
 
         def describe(self, index):
-            return {"id": self.rows[index][0]} | ({"text": self.rows[index][1]} if self.rows[index][1] else {})
+            name, text = self.rows[index]
+            return {"id": name, "text": text} if text else {"id": name}
 
         def fingerprint(self):
             return str(self.rows)

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -89,7 +91,6 @@ def test_a_missing_module_of_the_system_names_what_to_install(make_recipe):
 def test_two_recipes_do_not_see_each_others_code(make_recipe):
     first = Recipe.load(make_recipe("first", src__model_dot_py="class Model:\n    name = 'first'\n"))
     second = Recipe.load(make_recipe("second", src__model_dot_py="class Model:\n    name = 'second'\n"))
-    import sys
 
     def model():
         from src.model import Model  # type: ignore[import-not-found]
@@ -160,6 +161,8 @@ def test_hooks_of_a_recipe_are_seen_in_it_alone(make_recipe):
         assert current_catalog().find("metric", "recipe/mine").provider.namespace == "recipe"
     with Recipe.load(make_recipe("plain")).activate(), pytest.raises(UserError, match="recipe/mine"):
         current_catalog().find("metric", "recipe/mine")
+    with with_hooks.activate(), Recipe.load(with_hooks.directory).activate():
+        assert current_catalog().find("metric", "recipe/mine").name == "recipe/mine"
     run(with_hooks, stages=["create_dataset"])
     assert (with_hooks.directory / "hook.txt").read_text() == "create_dataset"
 
@@ -196,3 +199,22 @@ def test_stems_may_be_written_as_paths(text):
 
 def test_stems_keep_their_folders():
     assert stem_of("conf/tuning/small.yaml") == "tuning/small"
+
+
+WORKER = """
+import gc, sys
+from espnet3_core.catalog import current_catalog
+from espnet3_core.recipe.sources import activate_in_worker
+activate_in_worker(sys.argv[1])
+gc.collect()
+import src.model
+print(src.model.__file__, current_catalog().find("metric", "recipe/mine").name)
+"""
+
+
+def test_a_worker_keeps_the_recipe_active(make_recipe):
+    recipe = make_recipe(src__plugin_dot_py=PLUGIN)
+    done = subprocess.run(
+        [sys.executable, "-c", WORKER, str(recipe)], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.stdout.split() == [str(recipe / "src/model.py"), "recipe/mine"], done.stderr

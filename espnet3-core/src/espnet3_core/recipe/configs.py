@@ -82,12 +82,19 @@ class Configs:
         return self._saved
 
     def for_stage(
-        self, stage: StageSpec, system: SystemSpec, experiment: Experiment
+        self,
+        stage: StageSpec,
+        system: SystemSpec,
+        experiment: Experiment,
+        known: Mapping[str, RoleConfig] | None = None,
     ) -> dict[str, RoleConfig]:
-        """Configurations of a stage's roles; after training, ``training`` is the saved one."""
+        """Configurations of a stage's roles; after training, ``training`` is the saved one.
+
+        ``known`` holds those that need not be read.
+        """
         found: dict[str, RoleConfig] = {}
         for role in stage.roles:
-            saved = None
+            saved = (known or {}).get(role)
             if role == "training" and comes_after_training(stage, system):
                 saved = self.saved_training(experiment)
             found[role] = saved or self.current(role)

@@ -89,7 +89,10 @@ class Recipe:
         if not has_source(self.directory, "plugin"):
             return catalog
         with sources_of(self.directory).activate():
-            return catalog.with_plugin("recipe", self._import("src.plugin"), requires=self.requires)
+            plugin = self._import("src.plugin")
+        if any(loaded.module is plugin for loaded in catalog.manager.plugins):
+            return catalog
+        return catalog.with_plugin("recipe", plugin, requires=self.requires)
 
     @cached_property
     def system(self) -> SystemSpec:

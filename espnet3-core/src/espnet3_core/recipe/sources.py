@@ -12,11 +12,15 @@ import importlib
 import importlib.util
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from espnet3_core.recipe.recipe import Recipe
 
 LOCAL_NAMES = ("src", "dataset")
 """Top-level names that belong to the recipe."""
@@ -100,6 +104,7 @@ class Sources:
 
 _active: list[Sources] = []
 _known: dict[Path, Sources] = {}
+_for_good = ExitStack()
 
 
 def sources_of(directory: Path) -> Sources:
@@ -107,7 +112,7 @@ def sources_of(directory: Path) -> Sources:
     return _known.setdefault(directory.resolve(), Sources(directory.resolve()))
 
 
-def activate_in_worker(directory: str | Path) -> None:
+def activate_in_worker(directory: str | Path) -> Recipe:
     """Make a recipe the active one of this process for good: its sources and its plugin hooks.
 
     Called first in a process that was started to work for the recipe.
@@ -115,9 +120,8 @@ def activate_in_worker(directory: str | Path) -> None:
     from espnet3_core.recipe.recipe import Recipe
 
     recipe = Recipe.load(directory)
-    if _active and _active[-1].directory == recipe.directory:
-        return
-    recipe.activate().__enter__()
+    _for_good.enter_context(recipe.activate())
+    return recipe
 
 
 def _take_local_modules() -> dict[str, ModuleType]:

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from espnet3_core.errors import UserError
-from espnet3_core.recipe.configs import read_saved
+from espnet3_core.recipe.configs import Configs, read_saved
 from espnet3_core.recipe.context import StageContext
 from espnet3_core.recipe.experiment import Experiment
-from espnet3_core.recipe.recipe import Recipe
 from espnet3_core.recipe.sources import activate_in_worker
 
 
@@ -23,18 +22,22 @@ class ContextReference:
         experiment: The experiment's folder, which holds the configurations that the stage runs with.
         stage: Name of the stage.
         stems: Stem of each role's YAML.
+        overrides: ``role.key=value`` of the command line.
     """
 
     recipe: Path
     experiment: Path
     stage: str
     stems: Mapping[str, str]
+    overrides: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, context: StageContext) -> ContextReference:
         """The reference of a context whose configurations have been saved."""
         directory = context.experiment.directory
-        return cls(context.recipe.directory, directory, context.stage.name, dict(context.stems))
+        return cls(
+            context.recipe.directory, directory, context.stage.name, dict(context.stems), context.overrides
+        )
 
     def open(self) -> StageContext:
         """The context, in the process that calls; the recipe is active there from now on.
@@ -42,20 +45,21 @@ class ContextReference:
         Raises:
             UserError: The recipe or a saved configuration has gone.
         """
-        activate_in_worker(self.recipe)
-        recipe, experiment = Recipe.load(self.recipe), Experiment(self.experiment)
+        recipe, experiment = activate_in_worker(self.recipe), Experiment(self.experiment)
         stage = next((stage for stage in recipe.system.stages if stage.name == self.stage), None)
         if stage is None:
             raise UserError(f"{recipe.system_ref} has no stage {self.stage!r} any more")
-        configs = {}
-        for role in stage.roles:
-            file = experiment.config_file("training" if role == "training" else self.stems.get(role, role))
-            configs[role] = read_saved(file, role, recipe.system)
+        # That of training is the saved one, or that of the file where nothing has been trained here.
+        sources = Configs(recipe, self.stems, self.overrides)
+        saved = {role: experiment.config_file(self.stems.get(role, role)) for role in stage.roles}
+        saved.pop("training", None)
+        known = {role: read_saved(file, role, recipe.system) for role, file in saved.items()}
         return StageContext(
             recipe=recipe,
             experiment=experiment,
             stage=stage,
             stems=self.stems,
             catalog=recipe.catalog,
-            configs=configs,
+            configs=sources.for_stage(stage, recipe.system, experiment, known),
+            overrides=self.overrides,
         )
