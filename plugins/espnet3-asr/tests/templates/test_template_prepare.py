@@ -70,6 +70,10 @@ def test_no_part_is_empty(count):
     assert Counter(u.id for rows in parts.values() for u in rows) == Counter(u.id for u in utterances(count))
 
 
+def test_ten_utterances_are_split_eight_one_one():
+    assert {part: len(rows) for part, rows in split(utterances(10)).items()} == {"train": 8, "valid": 1, "test": 1}
+
+
 def test_two_utterances_are_too_few():
     with pytest.raises(UserError, match="too few"):
         split(utterances(2))

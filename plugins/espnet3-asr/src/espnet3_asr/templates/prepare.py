@@ -19,6 +19,8 @@ from espnet3_asr.templates.sizes import choose
 
 SHARE = 0.1
 """Part of the data for validation, and for the test where none is given."""
+FEW = 50
+"""Fewer utterances than this are split by rank."""
 SPLITS = {
     "train": ("train", "training"),
     "valid": ("valid", "validation", "val", "dev", "development"),
@@ -123,33 +125,40 @@ def split(
 ) -> dict[str, list[Utterance]]:
     """Train, validation and test parts: the data's own where it has a column ``split``, else by a hash of the id.
 
-    An utterance's place depends on its id alone, so that data added later moves nothing, except where
-    so little data leaves a part empty.
+    From ``FEW`` utterances on, an utterance's place depends on its id alone, so that data added later moves
+    nothing. Fewer are ranked by the hash, so that each part gets its share.
+
+    Raises:
+        UserError: There are too few.
     """
-    parts: dict[str, list[Utterance]] = {"train": [], "valid": [], "test": list(test or [])}
     aliases = {alias: name for name, names in SPLITS.items() for alias in names}
-    given = [aliases.get(utterance.split.lower()) for utterance in utterances]
-    own = all(given) and "train" in given
-    for utterance in utterances:
-        position = _position(utterance.id)
-        if own:
-            part = aliases[utterance.split.lower()]
-        elif position < SHARE:
-            part = "valid"
-        else:
-            part = "test" if test is None and position < 2 * SHARE else "train"
+    given = [aliases.get(utterance.split.lower(), "") for utterance in utterances]
+    if not (all(given) and "train" in given):
+        given = _drawn([utterance.id for utterance in utterances], with_test=test is None)
+    parts: dict[str, list[Utterance]] = {"train": [], "valid": [], "test": list(test or [])}
+    for utterance, part in zip(utterances, given, strict=True):
         parts[part].append(utterance)
     for name in ("valid", "test"):
-        if not parts[name] and parts["train"]:
-            count = max(1, round(SHARE * len(utterances)))
-            ranked = sorted(parts["train"], key=lambda utterance: _position(utterance.id))
-            parts[name], parts["train"] = ranked[:count], ranked[count:]
-    if not parts["train"]:
+        if not parts[name]:
+            parts[name].append(parts["train"].pop(0) if parts["train"] else utterances[0])
+    if not parts["train"] or len(utterances) < 2:
         raise UserError(
             f"--data: {len(utterances)} utterance(s) are too few to train, validate and test",
             hint="three are the least",
         )
     return {name: sorted(rows, key=lambda utterance: utterance.id) for name, rows in parts.items()}
+
+
+def _drawn(ids: list[str], *, with_test: bool) -> list[str]:
+    """The part of each id."""
+    positions = [_position(name) for name in ids]
+    if len(ids) < FEW:
+        count = max(1, round(SHARE * len(ids)))
+        ranked = sorted(range(len(ids)), key=lambda index: positions[index])
+        ranks = {index: rank for rank, index in enumerate(ranked)}
+        positions = [SHARE * (ranks[index] + 0.5) / count for index in range(len(ids))]
+    test_end = 2 * SHARE if with_test else SHARE
+    return ["valid" if p < SHARE else "test" if p < test_end else "train" for p in positions]
 
 
 def _position(name: str) -> float:
