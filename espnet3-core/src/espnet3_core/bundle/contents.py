@@ -50,24 +50,24 @@ def foreign(node: Any, key: str, recipe: Path | None) -> Iterator[Finding]:
                 hint="package it as a plugin and choose it by name",
             )
         for name, value in node.items():
-            if name != "_target_":
+            if name not in ("_target_", "name"):
                 yield from foreign(value, f"{key}.{name}", recipe)
     elif isinstance(node, (list, tuple)):
         for number, value in enumerate(node):
             yield from foreign(value, f"{key}.{number}", recipe)
     elif isinstance(node, str) and "${" in node:
         yield Finding(message=f"{node!r} is an interpolation, and a bundle holds plain values", key=key)
-    elif isinstance(node, str) and recipe is not None and _is_file(node, recipe):
+    elif isinstance(node, str) and recipe is not None and _is_path(node, recipe):
         yield Finding(
-            message=f"{node!r} is a file that the bundle would not hold",
+            message=f"{node!r} is a file or folder that the bundle would not hold",
             key=key,
             hint="pack with an inference configuration that does without it",
         )
 
 
-def _is_file(text: str, recipe: Path) -> bool:
+def _is_path(text: str, recipe: Path) -> bool:
     try:
-        return ("/" in text or "." in text) and (recipe / text).is_file()
+        return ("/" in text or text.count(".") == 1) and text.strip("./") != "" and (recipe / text).exists()
     except OSError:
         return False
 

@@ -8,20 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from espnet3_core.errors import UserError
 from espnet3_core.measure.config import IntervalConfig
-
-
-def check_interval(config: IntervalConfig) -> None:
-    """Refuse settings that make no interval.
-
-    Raises:
-        UserError: Too few resamples, or a level outside of 0 to 100.
-    """
-    if config.resamples < 2:
-        raise UserError(f"interval.resamples is {config.resamples}; at least 2 are needed")
-    if not 0 < config.level < 100:
-        raise UserError(f"interval.level is {config.level}; a percentage between 0 and 100 is needed")
 
 
 def pool(entries: Iterable[tuple[Hashable, float, float]]) -> NDArray[np.float64]:
@@ -48,7 +35,6 @@ def ratio_interval(counts: ArrayLike, config: IntervalConfig) -> tuple[float, fl
     Returns:
         Lower and upper end; None when nothing has any length.
     """
-    check_interval(config)
     table = np.asarray(counts, np.float64).reshape(-1, 2)
     if not len(table) or table[:, 1].sum() <= 0:
         return None

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from espnet3_core.errors import UserError
+from espnet3_core.measure.normalizers import check_name
+
 
 @dataclass(kw_only=True)
 class IntervalConfig:
@@ -19,6 +22,12 @@ class IntervalConfig:
     separated by spaces) attributes every error to the thing of its word."""
     seed: int = 0
     """Seed of the draws."""
+
+    def __post_init__(self) -> None:
+        if self.resamples < 2:
+            raise UserError(f"interval.resamples is {self.resamples}; at least 2 are needed")
+        if not 0 < self.level < 100:
+            raise UserError(f"interval.level is {self.level}; a percentage between 0 and 100 is needed")
 
 
 @dataclass(kw_only=True)
@@ -40,3 +49,7 @@ class TextMetricConfig(MetricConfig):
     transform by name."""
     interval: IntervalConfig | None = field(default_factory=IntervalConfig)
     """Confidence interval; null for none."""
+
+    def __post_init__(self) -> None:
+        for name in self.normalizers:
+            check_name(name)

@@ -77,6 +77,19 @@ NORMALIZERS = {
 """Normalizers that core brings."""
 
 
+def check_name(name: str) -> None:
+    """Refuse what is neither one of :data:`NORMALIZERS` nor a component's name.
+
+    Raises:
+        UserError: There is no such normalizer.
+    """
+    if name not in NORMALIZERS and "/" not in name:
+        raise UserError(
+            f"there is no text normalizer {name!r}",
+            hint=did_you_mean(name, NORMALIZERS, otherwise=f"known are {', '.join(NORMALIZERS)}"),
+        )
+
+
 class TextNormalizer:
     """Normalizers in a row.
 
@@ -90,6 +103,9 @@ class TextNormalizer:
     def __init__(self, names: Sequence[str]) -> None:
         self.steps = [_find(name) for name in names]
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return TextNormalizer, ([step.name for step in self.steps],)
+
     def __call__(self, text: str) -> str:
         """The text after all steps."""
         for step in self.steps:
@@ -102,13 +118,9 @@ class TextNormalizer:
 
 
 def _find(name: str) -> Normalizer:
+    check_name(name)
     if name in NORMALIZERS:
         return NORMALIZERS[name]
-    if "/" not in name:
-        raise UserError(
-            f"there is no text normalizer {name!r}",
-            hint=did_you_mean(name, NORMALIZERS, otherwise=f"known are {', '.join(NORMALIZERS)}"),
-        )
     from espnet3_core.catalog import current_catalog
 
     provider = current_catalog().find("transform", name, "text", "normalizers").provider

@@ -89,9 +89,9 @@ class References:
         unknown = sorted(present - self._index.keys())
         problems = []
         if missing:
-            problems.append(f"{path}: no result for {len(missing)} of {len(self._index)}: {_names(missing)}")
+            problems.append(f"{path}: no result for {len(missing)} of {len(self._index)}: {names(missing)}")
         if unknown:
-            problems.append(f"{path}: {len(unknown)} not in test set {self._name!r}: {_names(unknown)}")
+            problems.append(f"{path}: {len(unknown)} not in test set {self._name!r}: {names(unknown)}")
         if problems:
             raise UserError(
                 "\n".join(problems),
@@ -130,6 +130,7 @@ class References:
         return described
 
 
-def _names(ids: Sequence[str]) -> str:
+def names(ids: Sequence[str]) -> str:
+    """The first few ids, and how many more there are."""
     more = len(ids) - _SHOWN
     return ", ".join(ids[:_SHOWN]) + (f" and {more} more" if more > 0 else "")

@@ -16,7 +16,7 @@ from espnet3_core.errors import UserError
 from espnet3_core.files import atomic_open, atomic_write_json
 from espnet3_core.measure.metric import DATASET, Metric
 from espnet3_core.measure.report import print_table
-from espnet3_core.measure.results import References, read_results
+from espnet3_core.measure.results import References, names, read_results
 from espnet3_core.names import did_you_mean
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ def measure(context: StageContext) -> None:
     for test, component in tests.items():
         path = context.results_file(test)
         records = read_results(path)
+        _tell_failures(context, path, records)
         references = References(_with_clean_texts(context, context.build_dataset(component)), test)
         references.check(path, (record["id"] for record in records))
         for label, chosen in metrics.items():
@@ -61,6 +62,15 @@ def measure(context: StageContext) -> None:
                 "%s of %s is in %s", label, test, context.inference_directory / "metrics.json"
             )
     print_table(scores)
+
+
+def _tell_failures(context: StageContext, path: Path, records: Sequence[Mapping[str, Any]]) -> None:
+    failed = [record["id"] for record in records if "error" in record]
+    if failed:
+        context.logger.warning(
+            "%s: %d of %d utterances had failed and are scored as if nothing was recognised: %s",
+            path, len(failed), len(records), names(failed),
+        )  # fmt: skip
 
 
 def _with_clean_texts(context: StageContext, dataset: Any) -> Any:

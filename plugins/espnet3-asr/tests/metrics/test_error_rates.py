@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import pickle
 import random
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,8 @@ from espnet3_asr.metrics.config import CharacterErrorRateConfig, TokenErrorRateC
 from espnet3_asr.metrics.rates import CharacterErrorRate, TokenErrorRate, WordErrorRate
 from espnet3_asr.tokenizers.char import CharTokenizer
 from espnet3_asr.tokenizers.config import CharTokenizerConfig
-from espnet3_core.errors import UserError
+from espnet3_core.config.schema import validate
+from espnet3_core.errors import CheckFailed, UserError
 from espnet3_core.measure.config import IntervalConfig
 
 WORDS = ["one", "two", "three", "four", "five", "six", "seven"]
@@ -229,3 +231,18 @@ def test_wrong_values_and_inputs() -> None:
         metric.update(["u0"], reference=[[1, 2]], hypothesis=["a"])
     with pytest.raises(UserError, match="no input 'hyp'"):
         WordErrorRate(WordErrorRateConfig(inputs={"hyp": "text"})).sources()
+
+
+def test_metrics_travel_to_workers() -> None:
+    metric = WordErrorRate(WordErrorRateConfig(normalizers=["lower"]))
+    feed(metric, [("ONE", "one")])
+    copy = pickle.loads(pickle.dumps(metric))
+    assert copy.compute() == metric.compute()
+    assert copy.normalize("X") == "x"
+
+
+def test_mistakes_are_found_before_the_run() -> None:
+    with pytest.raises(CheckFailed, match=r"metrics\.wer\.interval: interval\.level is 950"):
+        validate(WordErrorRateConfig, {"interval": {"level": 950}}, "metrics.wer")
+    with pytest.raises(CheckFailed, match="no text normalizer 'lowercase'"):
+        validate(WordErrorRateConfig, {"normalizers": ["lowercase"]}, "metrics.wer")

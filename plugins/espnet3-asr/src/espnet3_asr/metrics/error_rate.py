@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Self
 
 from espnet3_core.errors import UserError
 from espnet3_core.files import atomic_open
-from espnet3_core.measure.bootstrap import check_interval, pool, ratio_interval
+from espnet3_core.measure.bootstrap import pool, ratio_interval
 from espnet3_core.measure.config import TextMetricConfig
 from espnet3_core.measure.metric import Metric
 from espnet3_core.measure.normalizers import TextNormalizer
@@ -64,8 +64,6 @@ class ErrorRate(Metric):
         super().__init__(config)
         self.normalize = TextNormalizer(config.normalizers)
         self.scored: list[Scored] = []
-        if config.interval is not None:
-            check_interval(config.interval)
 
     @abstractmethod
     def units(self, text: str) -> Units:

@@ -10,10 +10,8 @@ from pathlib import Path
 
 from espnet3_core.errors import UserError
 
-BLANK = "<blank>"
-UNKNOWN = "<unk>"
-BOUNDARY = "<sos/eos>"
-SPACE = "<space>"
+from espnet3_asr.tokenizers.config import BLANK, BOUNDARY, UNKNOWN
+
 TOKENS_FILE = "tokens.txt"
 
 
@@ -142,18 +140,3 @@ def symbol_pattern(symbols: Sequence[str]) -> re.Pattern[str] | None:
         return None
     ordered = sorted(symbols, key=len, reverse=True)
     return re.compile("(" + "|".join(map(re.escape, ordered)) + ")")
-
-
-def check_user_symbols(symbols: Sequence[str]) -> None:
-    """Refuse symbols that cannot be tokens.
-
-    Raises:
-        UserError: A symbol is empty, has white space in it, occurs twice, or is a special token.
-    """
-    for symbol in symbols:
-        if not symbol or symbol.split() != [symbol]:
-            raise UserError(f"user_symbols: {symbol!r} is empty or has white space in it")
-        if symbol in (BLANK, UNKNOWN, BOUNDARY, SPACE):
-            raise UserError(f"user_symbols: {symbol!r} is one of the tokenizer's own tokens")
-    if len(set(symbols)) != len(symbols):
-        raise UserError(f"user_symbols: a symbol occurs twice in {list(symbols)}")

@@ -8,13 +8,11 @@ from collections.abc import Iterable, Sequence
 from espnet3_core.errors import UserError
 
 from espnet3_asr.tokenizers.base import (
-    SPACE,
     BaseTokenizer,
-    check_user_symbols,
     normalize_text,
     symbol_pattern,
 )
-from espnet3_asr.tokenizers.config import CharTokenizerConfig
+from espnet3_asr.tokenizers.config import SPACE, CharTokenizerConfig
 
 
 class CharTokenizer(BaseTokenizer):
@@ -22,11 +20,6 @@ class CharTokenizer(BaseTokenizer):
 
     def __init__(self, config: CharTokenizerConfig) -> None:
         super().__init__()
-        check_user_symbols(config.user_symbols)
-        if not 0 < config.character_coverage <= 1:
-            raise UserError(
-                f"character_coverage is a share above 0 and up to 1, not {config.character_coverage}"
-            )
         self.config = config
         self._pattern = symbol_pattern(config.user_symbols)
 

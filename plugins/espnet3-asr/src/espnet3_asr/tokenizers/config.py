@@ -5,6 +5,40 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from espnet3_core.errors import UserError
+
+BLANK = "<blank>"
+UNKNOWN = "<unk>"
+BOUNDARY = "<sos/eos>"
+SPACE = "<space>"
+SPECIAL_TOKENS = 3
+"""Blank, unknown token and sentence boundary."""
+
+
+def check_user_symbols(symbols: list[str]) -> None:
+    """Refuse symbols that cannot be tokens.
+
+    Raises:
+        UserError: A symbol is empty, has white space in it, occurs twice, or is a special token.
+    """
+    for symbol in symbols:
+        if not symbol or symbol.split() != [symbol]:
+            raise UserError(f"user_symbols: {symbol!r} is empty or has white space in it")
+        if symbol in (BLANK, UNKNOWN, BOUNDARY, SPACE):
+            raise UserError(f"user_symbols: {symbol!r} is one of the tokenizer's own tokens")
+    if len(set(symbols)) != len(symbols):
+        raise UserError(f"user_symbols: a symbol occurs twice in {symbols}")
+
+
+def check_coverage(share: float) -> None:
+    """Refuse what is no share of characters.
+
+    Raises:
+        UserError: It is not above 0 and up to 1.
+    """
+    if not 0 < share <= 1:
+        raise UserError(f"character_coverage is a share above 0 and up to 1, not {share}")
+
 
 @dataclass(kw_only=True)
 class TextTokenizerConfig:
@@ -15,6 +49,9 @@ class TextTokenizerConfig:
     user_symbols: list[str] = field(default_factory=list)
     """Symbols that are one token wherever they occur: ``<noise>``."""
 
+    def __post_init__(self) -> None:
+        check_user_symbols(self.user_symbols)
+
 
 @dataclass(kw_only=True)
 class CharTokenizerConfig(TextTokenizerConfig):
@@ -22,6 +59,10 @@ class CharTokenizerConfig(TextTokenizerConfig):
 
     character_coverage: float = 1.0
     """Share of the text's characters that get a token, most frequent first; the others are unknown."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_coverage(self.character_coverage)
 
 
 @dataclass(kw_only=True)
@@ -32,6 +73,12 @@ class WordTokenizerConfig(TextTokenizerConfig):
     """Most tokens, special ones included; the most frequent words stay. None keeps all words."""
     min_count: int = 1
     """Rarer words are unknown."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        least = SPECIAL_TOKENS + len(self.user_symbols) + 1
+        if self.vocab_size is not None and self.vocab_size < least:
+            raise UserError(f"vocab_size is {self.vocab_size}, but one word already needs {least}")
 
 
 @dataclass(kw_only=True)
@@ -58,6 +105,12 @@ class SubwordTokenizerConfig:
     """Spell unknown characters in UTF-8 bytes (256 tokens more) in place of the unknown token."""
     sample_sentences: int = 0
     """Train on so many sentences drawn at random (with a fixed seed); 0 uses all."""
+
+    def __post_init__(self) -> None:
+        check_user_symbols(self.user_symbols)
+        check_coverage(self.character_coverage)
+        if self.vocab_size <= SPECIAL_TOKENS:
+            raise UserError(f"vocab_size is {self.vocab_size}; the special tokens alone are {SPECIAL_TOKENS}")
 
 
 @dataclass(kw_only=True)

@@ -10,7 +10,7 @@ from typing import Any
 
 from espnet3_core.errors import UserError
 
-from espnet3_asr.tokenizers.base import BaseTokenizer, check_user_symbols
+from espnet3_asr.tokenizers.base import BaseTokenizer
 from espnet3_asr.tokenizers.config import SubwordTokenizerConfig
 
 MODEL_FILE = "sentencepiece.model"
@@ -30,11 +30,6 @@ class SubwordTokenizer(BaseTokenizer):
 
     def __init__(self, config: SubwordTokenizerConfig) -> None:
         super().__init__()
-        check_user_symbols(config.user_symbols)
-        if not 0 < config.character_coverage <= 1:
-            raise UserError(
-                f"character_coverage is a share above 0 and up to 1, not {config.character_coverage}"
-            )
         self.config = config
         self._model = b""
         self._processor: Any = None

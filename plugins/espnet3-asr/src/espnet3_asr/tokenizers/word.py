@@ -7,17 +7,8 @@ from collections.abc import Iterable, Sequence
 
 from espnet3_core.errors import UserError
 
-from espnet3_asr.tokenizers.base import (
-    BLANK,
-    BOUNDARY,
-    UNKNOWN,
-    BaseTokenizer,
-    check_user_symbols,
-    normalize_text,
-)
-from espnet3_asr.tokenizers.config import WordTokenizerConfig
-
-SPECIAL_TOKENS = 3
+from espnet3_asr.tokenizers.base import BaseTokenizer, normalize_text
+from espnet3_asr.tokenizers.config import BLANK, BOUNDARY, SPECIAL_TOKENS, UNKNOWN, WordTokenizerConfig
 
 
 class WordTokenizer(BaseTokenizer):
@@ -25,10 +16,6 @@ class WordTokenizer(BaseTokenizer):
 
     def __init__(self, config: WordTokenizerConfig) -> None:
         super().__init__()
-        check_user_symbols(config.user_symbols)
-        least = SPECIAL_TOKENS + len(config.user_symbols) + 1
-        if config.vocab_size is not None and config.vocab_size < least:
-            raise UserError(f"vocab_size is {config.vocab_size}, but one word already needs {least}")
         self.config = config
 
     def normalize(self, text: str) -> str:

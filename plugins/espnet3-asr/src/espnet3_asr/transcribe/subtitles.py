@@ -15,9 +15,9 @@ LINE = 42
 LINES = 2
 LONGEST = 6.0
 """Seconds that a cue lasts at most."""
-PAUSE = 0.7
-"""Seconds of silence that end a cue."""
-SHORTEST = 0.7
+PAUSE = 1.2
+"""Seconds between words that end a cue; CTC marks a word's first sound better than its last."""
+SHORTEST = 1.0
 """Seconds that a cue stays at least, where the next one leaves room."""
 
 
