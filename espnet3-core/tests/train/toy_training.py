@@ -208,5 +208,6 @@ def run_toy(
     if sinks:
         arguments["logger"] = list(sinks)
     datasets = ToyData(resume.position if resume else None, **data)
-    stage.fit(cast(Any, context), config, arguments, module, datasets, resume)
+    trainer = stage.build_trainer(cast(Any, context), config, arguments, resume)
+    stage.run(cast(Any, context), trainer, module, datasets, resume)
     return module

@@ -104,6 +104,7 @@ def _interval_words(record: dict[str, Any]) -> str:
 
 
 def _values(record: dict[str, Any]) -> str:
-    return ", ".join(
-        f"{name} {value:.4g}" for name, value in record.items() if "/" in name and not name.startswith("lr")
-    )
+    """Named values, the loss of training first."""
+    names = [name for name in record if "/" in name and not name.startswith("lr")]
+    names.sort(key=lambda name: (name.startswith("valid/"), not name.endswith("/loss"), name))
+    return ", ".join(f"{name} {record[name]:.4g}" for name in names)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from espnet3_core.component import Component
 from espnet3_core.config.roles import TrainingConfig
 from espnet3_core.errors import UserError
-from espnet3_core.train.imports import import_lightning
+from espnet3_core.train.imports import without_collector
 from espnet3_core.train.resume import Resume, find_resume, is_finished
 
 if TYPE_CHECKING:
@@ -36,35 +36,27 @@ def train(context: StageContext) -> None:
             "training is finished (%s); raise training.trainer.max_epochs to go on", resume.position.words
         )
         return
-    import_lightning()
-    from espnet3_core.train.data import TrainingData
-    from espnet3_core.train.randomness import seed_everything
+    with without_collector():
+        from espnet3_core.train.data import TrainingData
+        from espnet3_core.train.randomness import seed_everything
 
-    data = TrainingData(context, resume.position if resume else None)
-    seed_everything(config.seed, "model")
-    module = build_module(context, config, data.tokenizer, fresh=resume is None)
-    fit(context, config, arguments, module, data, resume)
+        data = TrainingData(context, resume.position if resume else None)
+        seed_everything(config.seed, "model")
+        module = build_module(context, config, data.tokenizer, fresh=resume is None)
+        trainer = build_trainer(context, config, arguments, resume)
+    run(context, trainer, module, data, resume)
 
 
-def fit(
-    context: StageContext,
-    config: TrainingConfig,
-    arguments: dict[str, Any],
-    module: Any,
-    data: Any,
-    resume: Resume | None,
-) -> None:
+def run(context: StageContext, trainer: Any, module: Any, data: Any, resume: Resume | None) -> None:
     """Run Lightning's trainer, from ``resume`` if there is one.
 
     Args:
         context: Of the stage.
-        config: Role ``training``.
-        arguments: Of the trainer.
+        trainer: From :func:`build_trainer`.
         module: A :class:`espnet3_core.train.module.TrainingModule`.
         data: A ``LightningDataModule``.
         resume: Where to go on.
     """
-    trainer = build_trainer(context, config, arguments, resume)
     if resume is not None:
         context.logger.info("continuing from %s (%s)", resume.path.name, resume.position.words)
     trainer.fit(module, datamodule=data, ckpt_path=str(resume.path) if resume else None)
@@ -203,6 +195,7 @@ def _quieten() -> None:
         r".*Checkpoint directory .* exists and is not empty.*",
         r".*recommended to use `self.log\(.*sync_dist=True.*",
         r".*Found .* module\(s\) in eval mode.*",
+        r".*Total length of `list` across ranks is zero.*",
         r".*The `srun` command is available.*",
         r".*`isinstance\(treespec, LeafSpec\)` is deprecated.*",
     ):

@@ -36,7 +36,7 @@ def collect_stats(context: StageContext) -> None:
     if (folder / SUMMARY).exists() and not context.force:
         context.logger.info("statistics are up to date: %s", folder.name)
         return
-    from espnet3_core.train.data import prepared
+    from espnet3_core.train.datasets import prepared
 
     config = context.config("training")
     tokenizer = context.build_tokenizer()
