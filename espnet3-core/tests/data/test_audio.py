@@ -135,6 +135,17 @@ def test_a_streamed_wav_without_sizes_is_read(tone: Tone) -> None:
     assert read_audio(path, sample_rate=16000).shape == (16000,)
 
 
+def test_a_flac_file_that_does_not_state_its_length_is_explained(tone: Tone) -> None:
+    path = tone("a.flac", 1.0)
+    data = bytearray(path.read_bytes())
+    data[21] &= 0xF0
+    data[22:26] = bytes(4)
+    path.write_bytes(data)
+    for call in (lambda: read_audio(path, sample_rate=16000), lambda: audio_info(path)):
+        with pytest.raises(UserError, match="does not state its length"):
+            call()
+
+
 def test_errors_survive_pickling(tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
         read_audio(tmp_path / "a.wav", sample_rate=16000, utterance="u1")

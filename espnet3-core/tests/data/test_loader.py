@@ -37,6 +37,16 @@ def contents(loader: Loader) -> list[tuple[list[str], float]]:
     return [(batch["ids"], float(batch["speech"].sum())) for batch in loader]
 
 
+def test_errors_in_workers_are_as_readable_as_elsewhere(corpus: Manifest, tmp_path: Path) -> None:
+    corpus.lengths()
+    one = loader(corpus, 1, multiprocessing_context="fork")
+    (tmp_path / "03.wav").write_bytes(b"")
+    with pytest.raises(UserError) as caught:
+        contents(one)
+    assert str(caught.value).startswith(f"{tmp_path}/m.tsv:5: utterance '03': {tmp_path}/03.wav is empty")
+    assert "Traceback" not in str(caught.value)
+
+
 def test_batches_are_the_same_with_spawned_workers_in_every_epoch_and_after_a_restart(
     corpus: Manifest,
 ) -> None:
@@ -61,16 +71,6 @@ def test_global_randomness_is_left_alone(corpus: Manifest) -> None:
     contents(loader(corpus))
     assert torch.equal(torch.get_rng_state(), before[0])
     assert np.random.get_state()[1].tolist() == before[1]  # type: ignore[index, union-attr]
-
-
-def test_errors_in_workers_are_as_readable_as_elsewhere(corpus: Manifest, tmp_path: Path) -> None:
-    corpus.lengths()
-    one = loader(corpus, 1, multiprocessing_context="fork")
-    (tmp_path / "03.wav").write_bytes(b"")
-    with pytest.raises(UserError) as caught:
-        contents(one)
-    assert str(caught.value).startswith(f"{tmp_path}/m.tsv:5: utterance '03': {tmp_path}/03.wav is empty")
-    assert "Traceback" not in str(caught.value)
 
 
 def test_length_bounds_leave_out_and_count(corpus: Manifest) -> None:
@@ -109,8 +109,7 @@ def test_an_empty_dataset_is_an_error() -> None:
         build_loader(PreparedDataset([]), BatchConfig(size=1))
 
 
-def test_lightning_accepts_the_loader(corpus: Manifest) -> None:
-    """Lightning rebuilds loaders it does not like; ours it must leave as it is."""
+def test_the_length_is_that_of_the_epoch_and_padding_is_known(corpus: Manifest) -> None:
     one = loader(corpus)
     assert len(one) == len(list(one))
     assert one.batch_sampler.waste() < 0.1

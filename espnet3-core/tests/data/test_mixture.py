@@ -96,6 +96,19 @@ def test_the_sampler_follows_the_choice() -> None:
     assert prepared[keys[0]]["id"] == data.ids()[keys[0].item]
 
 
+def test_every_epoch_of_a_mixture_has_as_many_batches_as_the_first() -> None:
+    data = mixture(Part("a", 40), Part("b", 60), weights={"p0": 1, "p1": 1}, epoch_size=24)
+    for start in (0, 7):
+        sampler = BatchSampler(data.lengths(), BatchConfig(seconds=100), dataset=data, world_size=2)
+        counts = []
+        for epoch in range(start, start + 8):
+            sampler.set_epoch(epoch)
+            counts.append(len(list(sampler)))
+            assert len(sampler) == counts[-1]
+        first = BatchSampler(data.lengths(), BatchConfig(seconds=100), dataset=data, world_size=2)
+        assert set(counts) == {len(first)}
+
+
 @pytest.mark.parametrize(
     ("options", "problem"),
     [

@@ -32,6 +32,7 @@ ChannelPolicy = Literal["reject", "first", "mean"]
 ResamplePolicy = Literal["reject", "soxr"]
 
 _OPEN_ENDED = 0x7FFFF000
+_MOST_FRAMES = 1 << 48
 _SIZED = re.compile(r"^\s*(?:data|SSND|Data Size)\s*:\s*(\d+) \(should be (\d+)\)", re.MULTILINE)
 _SIZED_FORMATS = frozenset({"WAV", "WAVEX", "AIFF", "AU", "W64", "RF64"})
 _MP3_SLACK = 2 * 1152
@@ -141,6 +142,11 @@ def audio_info(
 
 def _check_sizes(file: Any, origin: Origin) -> None:
     """Refuse a file that is shorter than its header says; libsndfile would read what there is."""
+    if file.frames > _MOST_FRAMES:
+        raise origin.error(
+            "does not state its length (it was written to a pipe)",
+            "write it again to a file, for example with `flac` or `sox`",
+        )
     if file.format in _SIZED_FORMATS:
         match = _SIZED.search(file.extra_info)
         if match and int(match[2]) + 8 < int(match[1]) < _OPEN_ENDED:

@@ -29,10 +29,12 @@ class Limits:
     Attributes:
         seconds: Longest item times number of items, in the unit of the lengths; infinite for no limit.
         size: Number of items.
+        waste: Share of padding.
     """
 
     seconds: float
     size: int
+    waste: float = 1.0
 
     @classmethod
     def make(
@@ -53,7 +55,12 @@ class Limits:
                 f"batch limits are too small: seconds {seconds}, size {size}"
                 + (f" for {share} devices together" if share > 1 else "")
             )
-        return cls(math.inf if seconds is None else seconds / share, 2**62 if size is None else size // share)
+        most = 2**62 if size is None else size // share
+        return cls(math.inf, most) if seconds is None else cls(seconds / share, most, WASTE)
+
+    def wider(self) -> Limits:
+        """Limits that allow a little more of everything."""
+        return Limits(self.seconds * 1.02, math.ceil(self.size * 1.02), min(1.0, self.waste + 0.01))
 
 
 def plan_batches(
@@ -66,6 +73,7 @@ def plan_batches(
     epoch: int = 0,
     world_size: int = 1,
     scope: Literal["per_device", "global"] = "per_device",
+    count: int | None = None,
 ) -> list[list[int]]:
     """Group items of similar length into batches.
 
@@ -85,6 +93,8 @@ def plan_batches(
         epoch: Of the shuffle.
         world_size: Number of devices.
         scope: Whether the limits are for each device or for all together.
+        count: Number of batches, a multiple of ``world_size``; limits are exceeded as far as that needs.
+            None for as few as the limits allow, and some to spare.
 
     Returns:
         Indices of the items of each batch.
@@ -98,12 +108,15 @@ def plan_batches(
         raise UserError(f"{len(values)} utterances are too few for {world_size} devices")
     if not np.isfinite(values).all():
         raise UserError(f"item {int(np.flatnonzero(~np.isfinite(values))[0])} has no finite length")
-    batches = _fill(values, np.argsort(values, kind="stable"), limits)
-    spare = (
-        math.ceil(len(batches) * SPARE) if shuffle and limits.seconds < math.inf and len(batches) > 1 else 0
-    )
-    most = len(values) - len(values) % world_size
-    count = min(_next_multiple(len(batches) + spare, world_size), most)
+    order = np.argsort(values, kind="stable")
+    batches = _fill(values, order, limits)
+    while count is not None and len(batches) > count:
+        limits = limits.wider()
+        batches = _fill(values, order, limits)
+    if count is None:
+        uneven = shuffle and limits.seconds < math.inf and len(batches) > 1
+        count = _next_multiple(len(batches) + math.ceil(len(batches) * SPARE * uneven), world_size)
+    count = min(count, len(values) - len(values) % world_size)
     if not shuffle:
         return _even(batches, count, values)
     rng = generator_for("batches", seed, epoch)
@@ -140,7 +153,7 @@ def _fill(values: NDArray[np.float64], order: NDArray[np.int64], limits: Limits)
     ends: list[int] = []
     longest, held, start = 0.0, 0.0, 0
     seconds, size = limits.seconds, limits.size
-    share = 1 - WASTE if seconds < math.inf else 0.0
+    share = 1 - limits.waste
     for place, length in enumerate(values[order].tolist()):
         top = length if length > longest else longest
         count = place - start + 1

@@ -50,13 +50,12 @@ def derived_ids(
     """Ids from file names: stem, or whole path where two stems are equal; segments add their times."""
     if audio is None:
         return [f"{index:0{max(6, len(str(count)))}d}" for index in range(count)]
-    distinct = list(dict.fromkeys(audio))
-    stems = {os.path.splitext(os.path.basename(path))[0] for path in distinct}
-    short = len(stems) == len(distinct)
+    names = {path: os.path.splitext(os.path.basename(path))[0] for path in dict.fromkeys(audio)}
+    if len(set(names.values())) < len(names):
+        names = {path: os.path.splitext(path.removeprefix("./"))[0] for path in names}
     ids = []
     for path, first, last in zip(audio, start.tolist(), end.tolist(), strict=True):
-        name = os.path.splitext(os.path.basename(path) if short else path.removeprefix("./"))[0]
-        name = "_".join(name.split())
+        name = "_".join(names[path].split())
         if first or not math.isnan(last):
             tail = "end" if math.isnan(last) else f"{round(last * 1000):07d}"
             name = f"{name}-{round(first * 1000):07d}-{tail}"

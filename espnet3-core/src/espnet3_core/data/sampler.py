@@ -22,7 +22,8 @@ class BatchSampler:
     """Batches of :class:`~espnet3_core.data.dataset.Key` for one device.
 
     The plan of an epoch depends on nothing but the lengths, the limits, the seed and the epoch, so any
-    process can work it out again and start at any batch.
+    process can work it out again and start at any batch. Each epoch has as many batches as the first; where
+    a weighted mixture draws longer utterances than then, its batches are a little fuller.
 
     Args:
         lengths: Length of each item, in seconds; None when unknown (``config.size`` alone counts then).
@@ -67,6 +68,7 @@ class BatchSampler:
         items = np.arange(len(self.lengths))
         self.keep = items if keep is None else items[np.asarray(keep)]
         self.epoch, self.start_batch = 0, 0
+        self._steps = 0
         self._planned: tuple[int, list[list[int]], NDArray[np.int64]] | None = None
         self._warn(names)
 
@@ -100,6 +102,8 @@ class BatchSampler:
 
     def _plan(self, epoch: int) -> list[list[int]]:
         if self._planned is None or self._planned[0] != epoch:
+            if not self._steps and epoch and self._items(0) is not self.keep:
+                self._plan(0)
             items = self._items(epoch)
             if not len(items):
                 raise UserError(
@@ -115,7 +119,9 @@ class BatchSampler:
                 epoch=epoch,
                 world_size=self.world_size,
                 scope=config.scope,
+                count=self._steps * self.world_size if self._steps and items is not self.keep else None,
             )
+            self._steps = self._steps or len(batches) // self.world_size
             self._planned = (epoch, batches, items)
             self._copies = _copies(items)
         return self._planned[1]
