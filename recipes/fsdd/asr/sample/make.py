@@ -62,14 +62,15 @@ def main() -> None:
             parser.error(f"{program} is not installed (Debian: apt-get install flite festival espeak-ng)")
     shutil.rmtree(folder / "flac", ignore_errors=True)
     (folder / "flac").mkdir(parents=True)
-    rows = ["id\tpath\ttext\tspeaker\tsplit"]
+    rows = ["id\tpath\ttext\tspeaker\trecordings\tsplit"]
     for voice in VOICES:
         source = Random(f"sample {voice.name}")
         for number, digits in enumerate(digit_strings(voice.strings, source)):
             name = f"{voice.name}-{number:02d}"
             samples = speak(voice, phrase(digits, source), source)
             soundfile.write(folder / "flac" / f"{name}.flac", samples, SAMPLE_RATE, subtype="PCM_16")
-            rows.append(f"{name}\tflac/{name}.flac\t{' '.join(map(str, digits))}\t{voice.name}\t{voice.split}")
+            text = " ".join(map(str, digits))
+            rows.append("\t".join((name, f"flac/{name}.flac", text, voice.name, name, voice.split)))
     (folder / "manifest.tsv").write_text("\n".join(rows) + "\n", "utf-8")
     size = sum(file.stat().st_size for file in (folder / "flac").iterdir())
     print(f"{len(rows) - 1} strings, {size / 1e6:.2f} MB")
