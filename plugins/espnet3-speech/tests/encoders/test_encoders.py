@@ -210,9 +210,18 @@ def test_layer_drop_skips_blocks_per_utterance() -> None:
     assert encoder(features, torch.full((64,), 50)).features.std(0).max() < 1e-6
 
 
-def test_gru_runs_backwards_from_the_last_valid_frame() -> None:
-    encoder = make("rnn").double().eval()
-    features = torch.randn(1, 6, 20, dtype=torch.float64)
-    assert isinstance(encoder, RNNEncoder)
-    expected, _ = encoder.rnn(features[:, :4])
-    assert torch.allclose(encoder(features, torch.tensor([4])).features[:, :4], expected)
+@pytest.mark.parametrize("cell", ["gru", "lstm"])
+def test_recurrent_layers_equal_torch_on_packed_sequences(cell: Any) -> None:
+    encoder = RNNEncoder(RNNConfig(hidden_size=8, num_layers=2, cell=cell), input_size=20).double().eval()
+    torch_class = nn.GRU if cell == "gru" else nn.LSTM
+    reference = torch_class(20, 8, 2, batch_first=True, bidirectional=True).double()
+    weights = {}
+    for number, layer in enumerate(encoder.layers):
+        for direction, suffix in ((layer.ahead, ""), (layer.back, "_reverse")):
+            for name, weight in direction.state_dict().items():  # type: ignore[union-attr,operator]
+                weights[name.replace("_l0", f"_l{number}{suffix}")] = weight
+    reference.load_state_dict(weights)
+    features, lengths = torch.randn(3, 11, 20, dtype=torch.float64), torch.tensor([11, 6, 1])
+    packed = nn.utils.rnn.pack_padded_sequence(features, lengths, batch_first=True)
+    expected, _ = nn.utils.rnn.pad_packed_sequence(reference(packed)[0], batch_first=True)
+    assert torch.allclose(encoder(features, lengths).features, expected)
