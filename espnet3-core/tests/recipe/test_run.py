@@ -306,3 +306,30 @@ def test_other_ranks_run_the_distributed_stage_alone_and_write_nothing(toy, said
     run(toy, stages=["train"])
     assert said(toy) == ["train ran to 2"]
     assert not (toy / "exp/training/stages/train.json").exists()
+
+
+def test_a_model_whose_record_is_lost_is_not_trained_with_other_inputs(toy):
+    run(toy)
+    (toy / "exp/training/stages/train.json").unlink()
+    with pytest.raises(UserError, match="training.seed: 1 -> 2"):
+        run(toy, overrides=["training.seed=2"])
+    assert "train" in ran(toy)
+
+
+CHECKING = """
+    from espnet3_core.errors import Finding
+    from espnet3_core.hookspecs import hookimpl
+
+    @hookimpl
+    def espnet3_check_config(config):
+        if config["training"].get("seed") == 13:
+            yield Finding(message="an unlucky seed", key="training.seed")
+"""
+
+
+def test_checks_of_plugins_stop_a_run(make_recipe, said):
+    recipe = make_recipe(src__plugin_dot_py=CHECKING)
+    with pytest.raises(UserError, match="training.seed: an unlucky seed"):
+        run(recipe, overrides=["training.seed=13"])
+    assert said(recipe) == []
+    assert ran(recipe) == ALL

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import contextvars
-import os
 import time
-import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from espnet3_core.errors import UserError
-from espnet3_core.infer.executors import WORKER
+from espnet3_core.infer.devices import (
+    arithmetic,
+    free_memory,
+    is_out_of_memory,
+    pick_device,
+    seeded,
+    to_device,
+)
 from espnet3_core.infer.planning import Work
 from espnet3_core.protocols import Batch, Item
 from espnet3_core.recipe.context import StageContext
@@ -221,83 +225,6 @@ def load_search(
     if tokenizer is not None:
         needs["vocab_size"] = len(tokenizer)
     return component.build(**needs).infer  # type: ignore[no-any-return]
-
-
-def pick_device(wanted: str) -> torch.device:
-    """The device that a configuration asks for; workers share several GPUs out among themselves.
-
-    Raises:
-        UserError: There is no such device.
-    """
-    import torch
-
-    count = torch.cuda.device_count() if wanted == "auto" or wanted.startswith("cuda") else 0
-    if wanted == "auto":
-        wanted = "cuda" if count else "cpu"
-    if wanted.startswith("cuda"):
-        index = int(wanted.partition(":")[2] or int(os.environ.get(WORKER, "0")) % max(1, count))
-        if index >= count:
-            raise UserError(
-                f"inference.device: {wanted}: this machine has {count} CUDA devices",
-                hint="device: cpu, or auto",
-            )
-        return torch.device("cuda", index)
-    try:
-        return torch.device(wanted)
-    except RuntimeError as error:
-        raise UserError(
-            f"inference.device: {wanted!r} is not a device", hint="auto, cpu, cuda or cuda:1"
-        ) from error
-
-
-@contextmanager
-def arithmetic(device: torch.device, precision: str) -> Iterator[None]:
-    """No gradients, and the forward pass in a precision (``fp32``, ``bf16``, ``fp16``)."""
-    import torch
-
-    dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
-    with torch.inference_mode(), torch.autocast(device.type, dtype, enabled=precision != "fp32"):
-        yield
-
-
-@contextmanager
-def seeded(seed: int, ids: Sequence[str]) -> Iterator[None]:
-    """Draw random numbers from the seed and the utterances, so that their order does not matter."""
-    import torch
-
-    torch.manual_seed(seed * 2**32 + zlib.crc32("\n".join(ids).encode()))
-    yield
-
-
-def to_device(batch: Mapping[str, Any], device: torch.device) -> Batch:
-    """A batch whose tensors are on a device."""
-    import torch
-
-    return {
-        key: value.to(device, non_blocking=True) if isinstance(value, torch.Tensor) else value
-        for key, value in batch.items()
-    }
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an exception says that the memory of a device or of the machine did not suffice."""
-    import torch
-
-    text = str(error).lower()
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(
-        words in text for words in ("out of memory", "can't allocate memory", "cudnn_status_alloc_failed")
-    )
-
-
-def free_memory(device: torch.device) -> None:
-    """Give back what the failed batch held."""
-    import gc
-
-    import torch
-
-    gc.collect()
-    if device.type == "cuda":
-        torch.cuda.empty_cache()
 
 
 def check_results(results: Any, ids: Sequence[str]) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from espnet3_core.errors import UserError
+from espnet3_core.errors import CheckFailed, UserError
 from espnet3_core.files import atomic_write_text
 from espnet3_core.recipe.experiment import Experiment
 from espnet3_core.recipe.fingerprint import changes, config_parts
@@ -68,6 +68,20 @@ class Configs:
                 for warning in config.warnings:
                     logger.warning("%s", warning)
             self._loaded.update(loaded)
+
+    def check_with_plugins(self) -> None:
+        """Ask the plugins' own checks about what was loaded, when it includes the training configuration.
+
+        Raises:
+            CheckFailed: A plugin finds an error, or its check fails.
+        """
+        if "training" not in self._loaded:
+            return
+        findings = self.recipe.catalog.check_config({role: c.node for role, c in self._loaded.items()})
+        if errors := [finding for finding in findings if finding.level == "error"]:
+            raise CheckFailed(errors)
+        for finding in findings:
+            logger.warning("%s", finding)
 
     def current(self, role: str) -> RoleConfig:
         """What the file of a role and the command line say."""

@@ -59,6 +59,7 @@ def run(
         )
         found.check_requires()
         session.configs.load(session.roles_to_load(selected))
+        session.configs.check_with_plugins()
         with stoppable():
             return session.dry_run(selected) if dry_run else session.run(selected)
 

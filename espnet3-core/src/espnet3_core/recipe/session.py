@@ -167,6 +167,7 @@ class Session:
                 outcomes.append(StageOutcome(stage.name, "skipped", decision.text))
                 continue
             self._protect_trained(stage, decision)
+            self._protect_unrecorded(context, decision)
             seconds = self._run_stage(context, decision)
             outcomes.append(StageOutcome(stage.name, "ran", decision.text, seconds))
         return RunResult(self.experiment.directory, tuple(outcomes))
@@ -206,6 +207,18 @@ class Session:
             trained = later.on_stale == "refuse" and stage.name in later.after
             if trained and plan.stage_result(later, self.experiment, self.stems) is not None:
                 raise plan.refusal(self.experiment, later, decision.reasons, decision.problems)
+
+    def _protect_unrecorded(self, context: StageContext, decision: plan.Decision) -> None:
+        """A model whose record was lost is not trained on with another configuration."""
+        stage = context.stage
+        if decision.status != "never run" or stage.on_stale != "refuse":
+            return
+        saved = self.configs.saved_training(self.experiment)
+        if saved is None or plan.stage_result(stage, self.experiment, self.stems) is None:
+            return
+        current = context.configs["training"]
+        if lines := training_differences(self.system, current.effective, saved.effective):
+            raise plan.refusal(self.experiment, stage, lines)
 
     def _warn_of_other_training(self, selected: Sequence[StageSpec]) -> None:
         """Say when a trained model is used and the training YAML has changed since."""
@@ -253,7 +266,8 @@ class Session:
     def _run_stage(self, context: StageContext, decision: plan.Decision) -> float:
         stage = context.stage
         reason = "" if decision.status == "never run" else f" ({decision.text})"
-        logger.info("%s: starts%s", stage.name, reason)
+        level = logging.DEBUG if launch.is_stage_process() else logging.INFO  # its parent says so already
+        logger.log(level, "%s: starts%s", stage.name, reason)
         start = time.monotonic()
         trainer = context.node("training").get("trainer") or {} if "training" in context.configs else {}
         if (
@@ -275,5 +289,5 @@ class Session:
         if stage.on_stale == "refuse":
             self.configs.forget_saved()
         seconds = time.monotonic() - start
-        logger.info("%s: done in %.1f s", stage.name, seconds)
+        logger.log(level, "%s: done in %.1f s", stage.name, seconds)
         return seconds
