@@ -11,7 +11,8 @@ from espnet3_core.specs import RecipeTemplateSpec
 
 
 def _records(module: str, name: str) -> Iterable[Any]:
-    return getattr(import_module(f"espnet3_asr.{module}"), name)
+    records: Iterable[Any] = getattr(import_module(f"espnet3_asr.{module}"), name)
+    return records
 
 
 @hookimpl

@@ -45,13 +45,13 @@ class History:
         """
         parents, tokens = self._tables()
         rows = np.arange(self._batch)[:, None]
-        steps, columns = steps.cpu().numpy(), columns.cpu().numpy()
-        spelled = np.full((len(tokens), *columns.shape), -1)
+        taken, place = steps.cpu().numpy(), columns.cpu().numpy()
+        spelled = np.full((len(tokens), *place.shape), -1)
         for step in range(len(tokens) - 1, -1, -1):
-            inside = steps > step
-            here = np.where(inside, columns, 0)
+            inside = taken > step
+            here = np.where(inside, place, 0)
             spelled[step] = np.where(inside, tokens[step][rows, here], -1)
-            columns = np.where(inside, parents[step][rows, here], columns)
+            place = np.where(inside, parents[step][rows, here], place)
         return [
             [[int(token) for token in column if token >= 0] for column in row]
             for row in spelled.transpose(1, 2, 0)

@@ -49,6 +49,9 @@ class CTCAttention(Recogniser):
             config.label_smoothing, "tokens" if config.length_normalized else "batch"
         )
         initialize(self, config.init)
+        if config.ctc_weight == 0:
+            # Parameters that get no gradient must not wait for one when several processes train.
+            self.ctc.requires_grad_(False)
 
     def forward(
         self, speech: Tensor, speech_lengths: Tensor, text: Tensor, text_lengths: Tensor

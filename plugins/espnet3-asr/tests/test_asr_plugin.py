@@ -1,0 +1,64 @@
+"""The plugin's records: light to import, and true."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import sys
+from importlib import import_module
+
+from espnet3_asr import _plugin
+from espnet3_core.specs import ComponentSpec
+
+HEAVY = ("torch", "numpy", "lightning", "hydra", "omegaconf", "pydantic", "sentencepiece")
+
+
+def records():
+    hooks = [getattr(_plugin, name) for name in dir(_plugin) if name.startswith("espnet3_")]
+    return [record for hook in hooks for record in hook() if isinstance(record, ComponentSpec)]
+
+
+def locate(target):
+    module, _, name = target.partition(":")
+    return getattr(import_module(module), name)
+
+
+def test_collecting_records_imports_nothing_heavy():
+    program = (
+        "import sys; from espnet3_asr import _plugin\n"
+        "[list(getattr(_plugin, n)()) for n in dir(_plugin) if n.startswith('espnet3_')]\n"
+        f"print([m for m in {HEAVY!r} if m in sys.modules])"
+    )
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
+
+
+def test_configurations_import_nothing_heavy():
+    modules = sorted({record.config.partition(":")[0] for record in records() if record.config})
+    program = (
+        f"import sys, importlib; [importlib.import_module(m) for m in {modules!r}]\n"
+        f"print([m for m in {HEAVY!r} if m in sys.modules])"
+    )
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"
+
+
+def test_every_record_names_something_real():
+    names = [(type(record), record.name) for record in records()]
+    assert len(names) == len(set(names))
+    for record in records():
+        assert record.name.startswith("asr/")
+        assert record.summary
+        assert callable(locate(record.target))
+        if record.config:
+            assert dataclasses.is_dataclass(locate(record.config))
+
+
+def test_the_recognition_system():
+    (system,) = _plugin.espnet3_systems()
+    assert system.name == "asr/recognition"
+    assert [stage.name for stage in system.stages] == [
+        "create_dataset", "train_tokenizer", "collect_stats", "train", "infer", "measure", "pack_model",
+        "upload_model",
+    ]  # fmt: skip
+    assert [stage.name for stage in system.stages if stage.explicit] == ["upload_model"]
