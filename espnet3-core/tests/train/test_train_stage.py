@@ -163,3 +163,43 @@ def test_training_without_validation(tmp_path):
     train(context)
     assert resolve_checkpoint(tmp_path, "best").exists()
     assert len(ToyDataset()) == 24
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"trainer": {"max_epochs": 1, "precison": 16}}, r"training\.trainer: .*precison"),
+        ({"trainer": {"max_epochs": 1, "precision": "12-mixed"}}, r"training\.trainer: .*12-mixed"),
+        ({"trainer": {"max_epochs": 1, "accelerator": "tpu"}}, r"training\.trainer: "),
+    ],
+)
+def test_what_lightning_refuses(tmp_path, changes, message):
+    with pytest.raises(UserError, match=message):
+        train(toy(tmp_path, **changes))
+
+
+@pytest.mark.parametrize(
+    ("monitor", "message"),
+    [("loss", "did you mean 'valid/loss'"), ("valid/loss", "there is no validation set")],
+)
+def test_a_monitor_that_cannot_be(tmp_path, monitor, message):
+    context = toy(tmp_path)
+    context.training.dataset.valid = None
+    context.training.checkpoint.best[0].monitor = monitor
+    with pytest.raises(UserError, match=message):
+        train(context)
+
+
+def test_checkpoints_that_cannot_be_written(tmp_path):
+    (tmp_path / "checkpoints").write_text("in the way")
+    with pytest.raises(UserError, match=r"cannot write .*checkpoints"):
+        train(toy(tmp_path))
+
+
+def test_a_broken_last_checkpoint_is_not_overwritten(tmp_path):
+    train(toy(tmp_path))
+    last = tmp_path / "checkpoints" / "last.ckpt"
+    last.write_bytes(last.read_bytes()[:500])
+    with pytest.raises(UserError, match=r"last\.ckpt: cannot be resumed from.*\n.*another --tag"):
+        train(toy(tmp_path, trainer={"max_epochs": 2, "accelerator": "cpu"}))
+    assert last.stat().st_size == 500

@@ -56,10 +56,15 @@ def step_output(output: Any, batch: Mapping[str, Any]) -> StepOutput:
 
 
 def _scalar(value: Any, like: Tensor) -> Tensor | None:
+    """A value to log, on the device of the loss; host values get there without waiting for the device."""
     if isinstance(value, Tensor):
-        return value.detach().to(like.device) if value.numel() == 1 and not value.is_complex() else None
+        if value.numel() != 1 or value.is_complex():
+            return None
+        if value.device == like.device:
+            return value.detach()
+        value = value.item()
     if isinstance(value, (int, float)):
-        return torch.tensor(float(value), device=like.device)
+        return torch.full((), float(value), device=like.device)
     return None
 
 

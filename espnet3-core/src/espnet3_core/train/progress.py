@@ -10,6 +10,8 @@ from typing import Any
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import ProgressBar
 
+from espnet3_core.recipe.progress import _shown as shown
+
 logger = logging.getLogger("espnet3")
 
 
@@ -51,6 +53,11 @@ class TrainingProgress(ProgressBar):
             self._shown_at = now
             self._bar.update(self._task, completed=batch_idx + 1)
 
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Say what the wait is for."""
+        if self._bar is not None:
+            self._bar.update(self._task, description=f"epoch {trainer.current_epoch} validation")
+
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """End the bar."""
         self._stop()
@@ -80,10 +87,12 @@ class TrainingProgress(ProgressBar):
         )
         self._task = self._bar.add_task(title, total=None if total == float("inf") else total)
         self._bar.start()
+        shown.append(self._bar)  # log lines are printed above it
 
     def _stop(self) -> None:
         if self._bar is not None:
             self._bar.stop()
+            shown.remove(self._bar)
             self._bar = None
 
 

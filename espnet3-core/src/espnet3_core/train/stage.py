@@ -29,6 +29,7 @@ def train(context: StageContext) -> None:
         Interrupted: A signal came; everything is saved.
     """
     config: TrainingConfig = context.config("training")
+    check_monitors(config)
     arguments = trainer_arguments(config)
     resume = find_resume(context.experiment.checkpoints)
     if resume is not None and is_finished(resume.position, arguments):
@@ -138,7 +139,39 @@ def build_trainer(
     arguments.update(use_distributed_sampler=False, enable_progress_bar=bool(bar))
     if resume is not None:
         arguments["num_sanity_val_steps"] = 0
-    return _trainer_class(config)(**arguments)
+    return _make_trainer(_trainer_class(config), arguments)
+
+
+def _make_trainer(kind: Any, arguments: dict[str, Any]) -> Any:
+    """A trainer; what Lightning does not accept is the user's to mend."""
+    from lightning.fabric.utilities.exceptions import MisconfigurationException
+
+    try:
+        return kind(**arguments)
+    except (MisconfigurationException, TypeError, ValueError, ModuleNotFoundError) as error:
+        raise UserError(
+            f"training.trainer: {error}", hint="see the arguments of lightning.Trainer"
+        ) from error
+
+
+def check_monitors(config: TrainingConfig) -> None:
+    """Whether the values that select checkpoints can come to be at all.
+
+    Raises:
+        UserError: One cannot.
+    """
+    for index, best in enumerate(config.checkpoint.best):
+        place = f"training.checkpoint.best.{index}.monitor: {best.monitor!r}"
+        if not best.monitor.startswith(("train/", "valid/")):
+            raise UserError(
+                f"{place}: values are logged as train/<name> and valid/<name>",
+                hint=f"did you mean 'valid/{best.monitor.rpartition('/')[2]}'?",
+            )
+        if best.monitor.startswith("valid/") and config.dataset.valid is None:
+            raise UserError(
+                f"{place}: there is no validation set",
+                hint="set training.dataset.valid, or monitor train/loss",
+            )
 
 
 def _trainer_class(config: TrainingConfig) -> Any:
