@@ -118,6 +118,16 @@ def test_lengths_are_asked_or_measured() -> None:
         lengths_of(Wrong())
 
 
+def test_training_items_need_a_text_others_do_not() -> None:
+    class Silent(Tiny):
+        def __getitem__(self, index: int) -> dict[str, Any]:
+            return {"id": f"u{index}", "speech": np.ones(4, np.float32)}
+
+    assert "text" not in PreparedDataset(Silent(), tokenizer=Letters())[0]
+    with pytest.raises(UserError, match="list.tsv:2: utterance 'u0': it has no field 'text'"):
+        PreparedDataset(Silent(), tokenizer=Letters(), training=True)[0]
+
+
 def test_duplicate_ids_are_listed() -> None:
     class Doubled(Tiny):
         def ids(self) -> list[str]:

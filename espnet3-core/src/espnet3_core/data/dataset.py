@@ -148,7 +148,7 @@ class PreparedDataset:
     """A dataset with what happens to each item before collation.
 
     In order: Hugging Face's ``audio`` becomes ``speech``; ``preprocess``; ``transforms`` (training only);
-    ``text`` becomes token ids. Items are asked for by :class:`Key` (or plain index, which is epoch 0), and
+    ``text`` becomes token ids (training items must have it). Items are asked for by :class:`Key` (or plain index, which is epoch 0), and
     are the same whichever process loads them, because randomness is drawn from (seed, epoch, id).
 
     Args:
@@ -225,8 +225,15 @@ class PreparedDataset:
         return {**{key: value for key, value in item.items() if key != "audio"}, "speech": speech}
 
     def _tokenized(self, item: Item) -> Item:
-        if self.tokenizer is None or self.text_field not in item:
+        if self.tokenizer is None:
             return item
+        if self.text_field not in item:
+            if not self.training:
+                return item
+            raise UserError(
+                f"it has no field {self.text_field!r} to train on",
+                hint="give the data a text column; `columns: {text: <header>}` says which it is",
+            )
         text = item[self.text_field]
         if not isinstance(text, str):
             raise UserError(f"its {self.text_field} is {type(text).__name__}, and text is wanted")

@@ -124,12 +124,9 @@ def build_loader(
     Raises:
         UserError: The dataset is empty, all of it is left out, or the limits are missing.
     """
-    if len(dataset) == 0:
-        raise UserError("the dataset is empty", hint="check the manifest and its `where`")
-    needed = any(limit is not None for limit in (batch.seconds, min_seconds, max_seconds))
-    lengths = lengths_of(dataset) if lengths is None else lengths
-    if lengths is None and needed and sample_rate is not None:
-        lengths = measure_lengths(dataset, sample_rate)
+    lengths = _lengths(
+        dataset, batch, lengths, sample_rate, bounded=(min_seconds, max_seconds) != (None, None)
+    )
     keep = None if lengths is None else within(lengths, min_seconds, max_seconds)
     if keep is not None and not keep.any():
         raise UserError(
@@ -166,6 +163,16 @@ def build_loader(
             loader.left_out, len(dataset), min_seconds, max_seconds,
         )  # fmt: skip
     return loader
+
+
+def _lengths(dataset: Any, batch: BatchConfig, given: Any, sample_rate: int | None, *, bounded: bool) -> Any:
+    """Seconds of each item: given, known to the dataset, or measured if something needs them."""
+    if len(dataset) == 0:
+        raise UserError("the dataset is empty", hint="check the manifest and its `where`")
+    lengths = lengths_of(dataset) if given is None else given
+    if lengths is None and sample_rate is not None and (bounded or batch.seconds is not None):
+        return measure_lengths(dataset, sample_rate)
+    return lengths
 
 
 def within(lengths: Any, shortest: float | None, longest: float | None) -> Any:

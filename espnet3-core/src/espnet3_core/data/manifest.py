@@ -115,7 +115,7 @@ class Manifest:
         if "audio" not in headers and self.sample_rate is not None and table.columns:
             raise UserError(
                 f"{table.place(1)}: no column names the audio files; headers: {', '.join(table.columns)}",
-                hint="call it `path`, or say which it is: `columns: {audio: <header>}`",
+                hint="the first line names the columns: call it `path`, or say `columns: {audio: <header>}`",
             )
         columns = {name: table.columns[header] for name, header in headers.items()}
         others = {name: column for name, column in table.columns.items() if name not in headers.values()}
