@@ -148,8 +148,9 @@ class PreparedDataset:
     """A dataset with what happens to each item before collation.
 
     In order: Hugging Face's ``audio`` becomes ``speech``; ``preprocess``; ``transforms`` (training only);
-    ``text`` becomes token ids (training items must have it). Items are asked for by :class:`Key` (or plain index, which is epoch 0), and
-    are the same whichever process loads them, because randomness is drawn from (seed, epoch, id).
+    ``text`` becomes token ids (training items must have it). Items are asked for by :class:`Key` (or plain
+    index, which is epoch 0), and are the same whichever process loads them, because randomness is drawn from
+    (seed, epoch, id).
 
     Args:
         dataset: Any map-style dataset of dicts.
