@@ -333,3 +333,23 @@ def test_checks_of_plugins_stop_a_run(make_recipe, said):
         run(recipe, overrides=["training.seed=13"])
     assert said(recipe) == []
     assert ran(recipe) == ALL
+
+
+def test_two_runs_do_not_meet_in_a_stage(make_recipe):
+    recipe = make_recipe(src__system_dot_py=NESTED)
+    with pytest.raises(UserError, match=f"create_dataset.lock: process {os.getpid()} on .* is at work here"):
+        run(recipe)
+    assert not list((recipe / "exp/training/stages").glob("*.lock"))
+
+
+NESTED = """
+    from espnet3_core.recipe.run import run
+    from espnet3_core.specs import StageSpec, SystemSpec
+
+    def create(context):
+        run(context.recipe.directory)
+
+    SYSTEM = SystemSpec(
+        name="recipe/toy", stages=(StageSpec(name="create_dataset", run=create, roles=("training",)),)
+    )
+"""

@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from espnet3_core.data.lock import file_lock
 from espnet3_core.errors import Interrupted, UserError
 from espnet3_core.recipe import logs, plan
 from espnet3_core.recipe.configs import save_configs
@@ -49,7 +50,12 @@ class Execution:
 
         Raises:
             Interrupted: It was stopped; the same command continues.
+            UserError: Another process runs it at this moment.
         """
+        with file_lock(self.path.with_suffix(".lock")):
+            self._run()
+
+    def _run(self) -> None:
         context, stage = self.context, self.context.stage
         if self.decision.status == "forced" and stage.on_stale == "refuse":
             self._move_aside()

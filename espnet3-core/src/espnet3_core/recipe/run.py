@@ -13,6 +13,7 @@ from pathlib import Path
 from types import FrameType
 
 from espnet3_core.recipe import launch, logs
+from espnet3_core.recipe.own_code import named_errors
 from espnet3_core.recipe.recipe import Recipe
 from espnet3_core.recipe.selection import select
 from espnet3_core.recipe.session import RunResult, open_session
@@ -52,8 +53,10 @@ def run(
         UserError: Anything the user can mend; :class:`espnet3_core.errors.Interrupted` when stopped.
     """
     found = recipe if isinstance(recipe, Recipe) else Recipe.load(Path(recipe))
-    selected = select(found.system, stages, from_, to)
-    with logs.console(logging.INFO if launch.rank() == 0 else logging.WARNING), found.activate():
+    with named_errors(found.directory):
+        selected = select(found.system, stages, from_, to)
+    level = logging.INFO if launch.rank() == 0 else logging.WARNING
+    with logs.console(level), named_errors(found.directory), found.activate():
         session = open_session(
             found, tag=tag, stems=stems, overrides=overrides, force=force, command=command or sys.argv
         )
