@@ -36,3 +36,24 @@ def test_everything_of_a_recipes_own_is_reachable_from_its_yamls(small_recipe, t
         [*command[:3], "check", str(recipe)], env=environment, capture_output=True, text=True, check=False
     )
     assert checked.returncode == 0, checked.stderr
+
+
+def test_a_mistake_in_a_recipes_own_code_is_named_by_its_line(small_recipe, tmp_path, message):
+    recipe = Path(shutil.copytree(HERE / "local_code", tmp_path / "local_code"))
+    environment = {**os.environ, "DIGITS_MANIFEST": str(small_recipe.manifest)}
+    command = [sys.executable, "-m", "espnet3_core", "run", str(recipe), "--to", "train"]
+
+    def said(file, old, new):
+        text = (recipe / file).read_text("utf-8")
+        assert old in text
+        (recipe / file).write_text(text.replace(old, new), "utf-8")
+        done = subprocess.run(
+            command, env=environment, capture_output=True, text=True, check=False, timeout=300
+        )
+        (recipe / file).write_text(text, "utf-8")
+        return message(done)
+
+    assert "src/system.py:" in said("src/system.py", "stages=(", "stages=((")
+    assert "src/dataset.py:25, in __getitem__: KeyError" in said(
+        "src/dataset.py", '["path"]', '["audio_path"]'
+    )

@@ -34,7 +34,7 @@ def test_a_misspelt_option_is_told_the_nearest(run_command):
         (KeyboardInterrupt(), 75, "interrupted"),
         (OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "/x/y"), 2, "No space left on device: /x/y"),
         (OSError(errno.EROFS, os.strerror(errno.EROFS), "/x/y"), 2, "Read-only file system: /x/y"),
-        (RuntimeError("ours"), 1, "this is a bug"),
+        (RuntimeError("ours"), 1, "a bug of espnet3"),
     ],
 )
 def test_errors_become_exit_codes(monkeypatch, capsys, error, code, text):

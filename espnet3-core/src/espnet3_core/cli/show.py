@@ -55,7 +55,7 @@ def matching(name: str) -> list[Registered]:
 
 
 def _fields(entry: Registered) -> list[Any]:
-    from espnet3_core.config.schema import fields_of, import_target
+    from espnet3_core.config.fields import fields_of, import_target
 
     spec = entry.spec
     if not isinstance(spec, ComponentSpec) or spec.config is None:

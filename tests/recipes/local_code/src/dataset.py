@@ -36,10 +36,9 @@ class Collator:
     def __call__(self, items):
         pad = torch.nn.utils.rnn.pad_sequence
         values = [item["input_values"] for item in items]
+        masks = [torch.ones(len(value), dtype=torch.long) for value in values]
         return {
             "input_values": pad(values, batch_first=True),
-            "attention_mask": pad(
-                [torch.ones(len(value), dtype=torch.long) for value in values], batch_first=True
-            ),
+            "attention_mask": pad(masks, batch_first=True),
             "labels": pad([item["labels"] for item in items], batch_first=True, padding_value=-100),
         }

@@ -19,7 +19,11 @@ SYSTEM = SystemSpec(
         replace(TRAIN, after=()),
         INFER,
         StageSpec(
-            name="count", run=count, roles=("training", "inference"), after=("infer",), outputs=("count.txt",)
+            name="count",
+            run=count,
+            roles=("training", "inference"),
+            after=("infer",),
+            outputs=("count.txt",),
         ),
     ),
 )
