@@ -20,7 +20,7 @@ def test_only_training_is_augmented() -> None:
 
 
 def test_same_seed_same_masks_other_seed_other_masks() -> None:
-    module = SpecAugment(SpecAugmentConfig())
+    module = SpecAugment(SpecAugmentConfig(fill="zero"))
     torch.manual_seed(3)
     first = module(features(), LENGTHS)
     second = module(features(), LENGTHS)
@@ -30,7 +30,9 @@ def test_same_seed_same_masks_other_seed_other_masks() -> None:
 
 
 def test_masks_are_bands_within_their_ranges() -> None:
-    config = SpecAugmentConfig(freq_masks=1, freq_width=(3, 6), time_masks=1, time_width=(10, 20))
+    config = SpecAugmentConfig(
+        freq_masks=1, freq_width=(3, 6), time_masks=1, time_width=(10, 20), fill="zero"
+    )
     module = SpecAugment(config)
     seen_widths, seen_starts = set(), set()
     for seed in range(300):
@@ -48,7 +50,7 @@ def test_masks_are_bands_within_their_ranges() -> None:
 
 
 def test_ratio_widths_follow_each_utterance_and_stay_within_it() -> None:
-    module = SpecAugment(SpecAugmentConfig(freq_masks=0, time_masks=1, time_ratio=(0.1, 0.5)))
+    module = SpecAugment(SpecAugmentConfig(freq_masks=0, time_masks=1, time_ratio=(0.1, 0.5), fill="zero"))
     largest = torch.zeros(4)
     for seed in range(200):
         torch.manual_seed(seed)

@@ -69,11 +69,6 @@ class KaldiFbank(nn.Module):
         """Number of features per frame."""
         return self.config.n_mels + int(self.config.use_energy)
 
-    @property
-    def frames_per_second(self) -> float:
-        """Frames per second of audio."""
-        return self.sample_rate / self.hop
-
     def output_lengths(self, lengths: Tensor) -> Tensor:
         """Samples to frames; with ``snip_edges`` recordings shorter than a window have none."""
         if self.config.snip_edges:

@@ -50,11 +50,6 @@ class LogMel(nn.Module):
         """Number of features per frame."""
         return self.config.n_mels
 
-    @property
-    def frames_per_second(self) -> float:
-        """Frames per second of audio."""
-        return self.sample_rate / self.hop
-
     def output_lengths(self, lengths: Tensor) -> Tensor:
         """Samples to frames: one frame per hop begun, and one for the end."""
         return lengths // self.hop + 1

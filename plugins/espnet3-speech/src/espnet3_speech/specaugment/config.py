@@ -22,5 +22,6 @@ class SpecAugmentConfig:
     """Smallest and largest width of a time mask, in frames; instead of time_ratio."""
     time_ratio: tuple[float, float] = (0.0, 0.05)
     """Smallest and largest width of a time mask, as part of the utterance."""
-    fill: Literal["zero", "mean"] = "zero"
-    """What masked features become; ``mean`` is the utterance's mean over all its features."""
+    fill: Literal["mean", "zero"] = "mean"
+    """What masked features become: the utterance's mean over all its features, which the normalizer that
+    follows moves close to zero; or zero, as in ESPnet."""
