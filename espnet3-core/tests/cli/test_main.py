@@ -55,6 +55,16 @@ def test_show_names_provider_and_every_option(run_command):
     assert "path: str" in out
 
 
+def test_show_lists_the_keys_of_a_group():
+    from espnet3_core.cli.show import option_lines
+    from espnet3_core.config.fields import fields_of
+    from espnet3_core.config.roles import CheckpointConfig
+
+    lines = option_lines(fields_of(CheckpointConfig), "")
+    assert "  monitor: str = valid/loss" in lines
+    assert lines.index("  keep: int = 3") < lines.index("every_steps: int | None = null")
+
+
 def test_show_suggests(run_command):
     code, _, err = run_command("show", "core/manifst")
     assert code == 2

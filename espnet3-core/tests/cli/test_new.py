@@ -72,7 +72,9 @@ def test_nothing_is_overwritten(new, tmp_path):
 
 
 def test_bad_data_leave_nothing_behind(new, tmp_path):
-    code, _, err = new(Templates("toy/words", prepare="toy_templates:fail"), "recipe", str(tmp_path / "r" / "x"))
+    code, _, err = new(
+        Templates("toy/words", prepare="toy_templates:fail"), "recipe", str(tmp_path / "r" / "x")
+    )
     assert code == 2
     assert "no texts" in err
     assert list((tmp_path / "r").iterdir()) == []
@@ -89,10 +91,12 @@ def test_the_system_must_be_named_where_there_are_several(new, tmp_path):
     plugin = Templates("toy/words", "toy/tones", prepare="toy_templates:greet")
     code, _, err = new(plugin, "recipe", str(tmp_path / "x"))
     assert code == 2
-    assert "which system?" in err and "--system toy/tones or toy/words" in err
+    assert "which system?" in err
+    assert "--system toy/tones or toy/words" in err
     code, _, err = new(plugin, "recipe", str(tmp_path / "x"), "--system", "toy/word")
     assert code == 2
-    assert "no recipe" not in err and "did you mean 'toy/words'?" in err
+    assert "no recipe" not in err
+    assert "did you mean 'toy/words'?" in err
 
 
 def test_no_templates_at_all(new, tmp_path):
@@ -103,6 +107,8 @@ def test_no_templates_at_all(new, tmp_path):
 
 def test_only_recipes_are_made_and_test_needs_data(new, tmp_path):
     code, _, err = new(Templates("toy/words"), "plugin", str(tmp_path / "x"))
-    assert code == 2 and "only recipes are made" in err
+    assert code == 2
+    assert "only recipes are made" in err
     code, _, err = new(Templates("toy/words"), "recipe", str(tmp_path / "x"), "--test", "t.tsv")
-    assert code == 2 and "--test needs --data" in err
+    assert code == 2
+    assert "--test needs --data" in err

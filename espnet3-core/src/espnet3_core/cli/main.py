@@ -96,11 +96,8 @@ def _bug() -> int:
     import traceback
 
     traceback.print_exc()
-    print(
-        "espnet3: unless the trace ends in code of yours or of a library that you chose, this is",
-        file=sys.stderr,
-    )
-    print("a bug of espnet3: please report it with the output of espnet3 doctor", file=sys.stderr)
+    blame = "unless the trace ends in code of yours or of a library you chose, this is a bug of espnet3"
+    print(f"espnet3: {blame}: please report it with the output of espnet3 doctor", file=sys.stderr)
     return EXIT_BUG
 
 

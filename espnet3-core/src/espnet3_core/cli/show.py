@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import textwrap
+from collections.abc import Iterable
 from typing import Any
 
 from espnet3_core.catalog import Registered, current_catalog
@@ -102,9 +103,19 @@ def describe(entry: Registered) -> str:
         lines.append("formerly " + ", ".join(alias.name for alias in spec.aliases))
     fields = _fields(entry)
     lines += ["", "options" if fields else "no options"]
+    return "\n".join([*lines, *option_lines(fields, "  ")])
+
+
+def option_lines(fields: Iterable[Any], indent: str) -> list[str]:
+    """Options with type, default and meaning; the keys of a group stand below it."""
+    from espnet3_core.config.fields import fields_of
+
+    lines: list[str] = []
     for field in fields:
-        lines.append(
-            f"  {field.name}: {field.type}" + (f" = {field.default}" if field.default else "  (required)")
-        )
-        lines += textwrap.wrap(field.doc, 96, initial_indent="      ", subsequent_indent="      ")
-    return "\n".join(lines)
+        default = f" = {field.default}" if field.default is not None else "  (required)"
+        lines.append(f"{indent}{field.name}: {field.type}{default}")
+        margin = f"{indent}    "
+        lines += textwrap.wrap(field.doc, 96, initial_indent=margin, subsequent_indent=margin)
+        if field.nested is not None:
+            lines += option_lines(fields_of(field.nested), f"{indent}  ")
+    return lines

@@ -26,12 +26,14 @@ class FieldInfo:
         type: Its type as text: ``int | None``, ``encoder module``.
         default: Its default as text; None when the key is required.
         doc: The docstring under the field.
+        nested: Schema of a group of keys (a dataclass, also inside a list), or None.
     """
 
     name: str
     type: str
     default: str | None
     doc: str
+    nested: type | None = None
 
 
 def import_target(target: str) -> Any:
@@ -56,10 +58,19 @@ def fields_of(schema: type) -> list[FieldInfo]:
             type_text(hints[field.name]),
             default_text(field),
             docs.get(field.name, ""),
+            nested_schema(hints[field.name]),
         )
         for field in dataclasses.fields(schema)
         if field.init
     ]
+
+
+def nested_schema(annotation: Any) -> type | None:
+    """The dataclass that an annotation names, also inside a union or a list; None for other types."""
+    if isinstance(annotation, type) and dataclasses.is_dataclass(annotation):
+        return None if issubclass(annotation, Component) else annotation
+    found = (nested_schema(item) for item in typing.get_args(annotation))
+    return None if slot_of(annotation) else next((item for item in found if item), None)
 
 
 @lru_cache(maxsize=512)
