@@ -19,8 +19,8 @@ def builder_module(recipe_module, no_corpora):
 def sphere(path, samples):
     """A NIST Sphere file of 16 kHz big-endian samples, as AN4 has them."""
     header = (
-        "NIST_1A\n   1024\nsample_count -i %d\nsample_rate -i 16000\nchannel_count -i 1\n"
-        "sample_byte_format -s2 10\nsample_n_bytes -i 2\nsample_coding -s3 pcm\nend_head\n" % len(samples)
+        f"NIST_1A\n   1024\nsample_count -i {len(samples)}\nsample_rate -i 16000\nchannel_count -i 1\n"
+        "sample_byte_format -s2 10\nsample_n_bytes -i 2\nsample_coding -s3 pcm\nend_head\n"
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(header.encode().ljust(1024) + samples.astype(">i2").tobytes())
@@ -31,7 +31,10 @@ def corpus(tmp_path):
     """Ten training speakers of three utterances, two test utterances."""
     root = tmp_path / "an4"
     (root / "etc").mkdir(parents=True)
-    ids = {"train": [f"an{n}-s{s:02d}-b" for s in range(10) for n in range(3)], "test": ["an7-t01-b", "an8-t02-b"]}
+    ids = {
+        "train": [f"an{n}-s{s:02d}-b" for s in range(10) for n in range(3)],
+        "test": ["an7-t01-b", "an8-t02-b"],
+    }
     for part, names in ids.items():
         speakers = [name.split("-")[1] for name in names]
         folder = "an4_clstk" if part == "train" else "an4test_clstk"
@@ -64,7 +67,8 @@ def test_validation_speakers_are_not_in_training(builder_module, corpus, tmp_pat
     recipe = tmp_path / "recipe"
     run_builder(builder_module.AN4Builder(str(corpus), recipe_dir=recipe))
     train, valid = (read(recipe, part) for part in ("train", "valid"))
-    assert len(valid) == 3 and len(train) == 27
+    assert len(valid) == 3
+    assert len(train) == 27
     assert not {item["speaker"] for item in train} & {item["speaker"] for item in valid}
 
 
@@ -88,6 +92,7 @@ def test_real_an4_files(builder_module, tmp_path):
     texts = {item["id"]: item["text"] for items in parts.values() for item in items}
     assert texts["an251-fash-b"] == "YES"
     assert texts["cen8-mmxg-b"] == "OCTOBER TWENTY FOUR NINETEEN SEVENTY"
-    assert len(parts["train"]) + len(parts["valid"]) == 5 and parts["valid"]
+    assert len(parts["train"]) + len(parts["valid"]) == 5
+    assert parts["valid"]
     durations = {item["id"]: len(item["speech"]) / 16000 for items in parts.values() for item in items}
     assert durations["an251-fash-b"] == pytest.approx(1.0, abs=0.05)

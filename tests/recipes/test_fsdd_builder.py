@@ -34,18 +34,24 @@ def rows(folder, part):
 
 
 def make(builder_module, tmp_path, **options):
-    return builder_module.FSDDBuilder(**{"train_passes": 1, "test_passes": 3 if options.get("split") != "unseen" else 2, **options}, recipe_dir=tmp_path)
+    return builder_module.FSDDBuilder(
+        **{"train_passes": 1, "test_passes": 3 if options.get("split") != "unseen" else 2, **options},
+        recipe_dir=tmp_path,
+    )
 
 
 @pytest.mark.parametrize("split", ["official", "unseen"])
-def test_parts_share_no_recording_and_no_held_out_speaker(builder_module, corpus, tmp_path, monkeypatch, split):
+def test_parts_share_no_recording_and_no_held_out_speaker(
+    builder_module, corpus, tmp_path, monkeypatch, split
+):
     folder, checksum = corpus
     monkeypatch.setattr(builder_module, "CHECKSUM", checksum)
     builder = make(builder_module, tmp_path, corpus=str(folder), split=split)
     assert run_builder(builder)
     parts = {part: rows(tmp_path / "data" / split, part) for part in ("train", "valid", "test")}
     used = {part: {n for row in found for n in row["recordings"].split()} for part, found in parts.items()}
-    assert not used["train"] & used["test"] and not used["train"] & used["valid"]
+    assert not used["train"] & used["test"]
+    assert not used["train"] & used["valid"]
     assert not used["valid"] & used["test"]
     digits = sum(len(row["text"].split()) for row in parts["test"])
     assert digits >= 900

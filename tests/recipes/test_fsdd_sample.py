@@ -37,7 +37,10 @@ def test_it_is_small_and_complete(sample, rows):
 
 
 def test_test_voices_speak_no_other_string(rows):
-    voices = {split: {row["speaker"] for row in rows if row["split"] == split} for split in ("train", "valid", "test")}
+    voices = {
+        split: {row["speaker"] for row in rows if row["split"] == split}
+        for split in ("train", "valid", "test")
+    }
     assert len(set.union(*voices.values())) >= 6
     assert not voices["test"] & (voices["train"] | voices["valid"])
     assert not voices["train"] & voices["valid"]

@@ -35,7 +35,8 @@ def test_strings_have_3_to_7_digits_of_one_speaker_and_no_recording_twice(test_s
 
 def test_pauses_are_at_most_250_ms_and_some_are_none(test_strings):
     pauses = [pause for string in test_strings for pause in string.pauses]
-    assert 0 <= min(pauses) and max(pauses) <= 2000
+    assert min(pauses) >= 0
+    assert max(pauses) <= 2000
     assert 0.15 < pauses.count(0) / len(pauses) < 0.25
     assert np.mean([pause for pause in pauses if pause]) == pytest.approx(1000, rel=0.1)
 

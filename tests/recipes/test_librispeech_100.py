@@ -46,8 +46,11 @@ def test_one_manifest_per_part(builder_module, corpus, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("given", ["LibriSpeech", "."])
 def test_the_folder_or_its_parent_may_be_given(builder_module, corpus, tmp_path, given):
-    builder = builder_module.LibriSpeechBuilder(str(corpus.parent / given), ["dev-clean"], recipe_dir=tmp_path)
-    assert run_builder(builder) and not run_builder(builder)
+    builder = builder_module.LibriSpeechBuilder(
+        str(corpus.parent / given), ["dev-clean"], recipe_dir=tmp_path
+    )
+    assert run_builder(builder)
+    assert not run_builder(builder)
     assert (tmp_path / "data" / "dev-clean.tsv").is_file()
 
 
@@ -67,7 +70,9 @@ def test_missing_parts_are_downloaded_with_their_checksum(builder_module, tmp_pa
     monkeypatch.setattr(builder_module, "download", download)
     with pytest.raises(UserError, match="offline"):
         run_builder(builder_module.LibriSpeechBuilder(parts=["dev-clean"], recipe_dir=tmp_path))
-    assert asked == [("https://www.openslr.org/resources/12/dev-clean.tar.gz", builder_module.CHECKSUMS["dev-clean"])]
+    assert asked == [
+        ("https://www.openslr.org/resources/12/dev-clean.tar.gz", builder_module.CHECKSUMS["dev-clean"])
+    ]
 
 
 def test_an_utterance_without_audio_is_named(builder_module, corpus, tmp_path):

@@ -13,7 +13,9 @@ from espnet3_core.recipe.template import create_recipe
 
 
 def utterances(count, **fields):
-    return [Utterance(id=f"u{n:04d}", path=f"/{n}.wav", text="ab", seconds=2.0, **fields) for n in range(count)]
+    return [
+        Utterance(id=f"u{n:04d}", path=f"/{n}.wav", text="ab", seconds=2.0, **fields) for n in range(count)
+    ]
 
 
 @pytest.fixture
@@ -24,7 +26,7 @@ def data(tmp_path):
     rows = ["audio_filepath,sentence,client_id"]
     for number in range(10):
         soundfile.write(folder / f"{number}.wav", np.zeros(11025), 11025)
-        rows.append(f"{number}.wav,\"hello, number {number}\",me")
+        rows.append(f'{number}.wav,"hello, number {number}",me')
     (folder / "all.csv").write_text("\n".join(rows) + "\n")
     return folder / "all.csv"
 
@@ -40,10 +42,12 @@ def parts_of(recipe):
 def test_a_recipe_from_a_csv_with_aliases_passes_the_check(data, tmp_path):
     create_recipe(tmp_path / "r", system="asr/recognition", data=str(data))
     parts = parts_of(tmp_path / "r")
-    assert sum(map(len, parts.values())) == 10 and all(parts.values())
+    assert sum(map(len, parts.values())) == 10
+    assert all(parts.values())
     row = parts["train"][0]
     assert set(row) == {"id", "path", "text", "speaker"}
-    assert row["speaker"] == "me" and row["text"].startswith("hello, number ")
+    assert row["speaker"] == "me"
+    assert row["text"].startswith("hello, number ")
     training = yaml.safe_load((tmp_path / "r" / "conf" / "training.yaml").read_text())
     assert training["dataset"]["sample_rate"] == 11025
     assert training["tokenizer"] == {"name": "asr/char"}
@@ -60,7 +64,8 @@ def test_the_split_depends_on_the_id_alone():
     small, large = split(utterances(500)), split(utterances(1000))
     place = {u.id: part for part, rows in large.items() for u in rows}
     assert all(place[u.id] == part for part, rows in small.items() for u in rows)
-    assert 0.05 < len(large["valid"]) / 1000 < 0.15 and 0.05 < len(large["test"]) / 1000 < 0.15
+    assert 0.05 < len(large["valid"]) / 1000 < 0.15
+    assert 0.05 < len(large["test"]) / 1000 < 0.15
 
 
 @pytest.mark.parametrize("count", range(3, 30))
@@ -71,7 +76,11 @@ def test_no_part_is_empty(count):
 
 
 def test_ten_utterances_are_split_eight_one_one():
-    assert {part: len(rows) for part, rows in split(utterances(10)).items()} == {"train": 8, "valid": 1, "test": 1}
+    assert {part: len(rows) for part, rows in split(utterances(10)).items()} == {
+        "train": 8,
+        "valid": 1,
+        "test": 1,
+    }
 
 
 def test_two_utterances_are_too_few():
@@ -85,13 +94,15 @@ def test_a_split_column_is_kept():
         Utterance(id="t", path="", text="t", seconds=1.0, split="Test"),
     ]
     parts = split(given)
-    assert [u.id for u in parts["valid"]] == ["v"] and [u.id for u in parts["test"]] == ["t"]
+    assert [u.id for u in parts["valid"]] == ["v"]
+    assert [u.id for u in parts["test"]] == ["t"]
 
 
 def test_test_data_of_its_own(data, tmp_path):
     values = prepare(tmp_path, str(data), {"test": str(data)})
     parts = parts_of(tmp_path)
-    assert len(parts["test"]) == 10 and len(parts["train"]) + len(parts["valid"]) == 10
+    assert len(parts["test"]) == 10
+    assert len(parts["train"]) + len(parts["valid"]) == 10
     assert "20 utterances" in values["about"]
 
 
@@ -101,7 +112,8 @@ def test_missing_texts_are_all_named(data, tmp_path):
     data.write_text("\n".join(lines) + "\n")
     with pytest.raises(CheckFailed, match="2 problems found") as error:
         prepare(tmp_path, str(data), {"test": None})
-    assert "all.csv:3" in str(error.value) and "all.csv:5" in str(error.value)
+    assert "all.csv:3" in str(error.value)
+    assert "all.csv:5" in str(error.value)
 
 
 def test_mixed_rates_and_channels_are_stated(data, tmp_path):
@@ -122,7 +134,11 @@ def test_the_tokenizer_goes_by_the_amount_of_text(characters, name):
 
 @pytest.mark.parametrize(
     ("hours", "model", "search"),
-    [(0.01, "asr/ctc", "asr/ctc_greedy"), (5, "asr/ctc", "asr/ctc_greedy"), (500, "asr/ctc_attention", "asr/joint_beam")],
+    [
+        (0.01, "asr/ctc", "asr/ctc_greedy"),
+        (5, "asr/ctc", "asr/ctc_greedy"),
+        (500, "asr/ctc_attention", "asr/joint_beam"),
+    ],
 )
 def test_the_model_goes_by_the_amount_of_speech(hours, model, search):
     count = max(int(hours * 360), 1)

@@ -87,11 +87,13 @@ class FSDDBuilder(DatasetBuilder):
         except UserError as error:
             raise UserError(
                 f"FSDD is neither at $ESPNET3_CORPORA/fsdd nor can it be downloaded: {error.message}",
-                hint="give its folder by training.dataset.builder.corpus=FOLDER, or use the sample that comes "
-                "with the recipe: --training training_sample --inference inference_sample",
+                hint="give its folder by training.dataset.builder.corpus=FOLDER, or use the sample that "
+                "comes with the recipe: --training training_sample --inference inference_sample",
             ) from error
         if self._find() is None:
-            raise UserError(f"{archive}: there is no folder recordings with wav files in it", hint="delete it")
+            raise UserError(
+                f"{archive}: there is no folder recordings with wav files in it", hint="delete it"
+            )
 
     def settings(self) -> Mapping[str, object]:
         """What decides the content of the dataset."""
@@ -153,7 +155,8 @@ def _verify(source: Path) -> None:
     lines = "".join(f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.name}\n" for file in files)
     if hashlib.sha256(lines.encode()).hexdigest() != CHECKSUM:
         raise UserError(
-            f"{source}: these {len(files)} wav files are not FSDD as of commit {COMMIT[:8]} (their checksum differs)",
+            f"{source}: these {len(files)} wav files are not FSDD as of commit {COMMIT[:8]} "
+            "(their checksum differs)",
             hint=f"delete the folder and get {ARCHIVE}",
         )
 

@@ -66,7 +66,9 @@ def recordings(speakers: Sequence[str], indices: Iterable[int]) -> list[Recordin
     return [Recording(d, s, i) for s in speakers for d in range(10) for i in indices]
 
 
-def make_strings(pool: Iterable[Recording], split: str, passes: int, version: int = 0) -> Iterator[DigitString]:
+def make_strings(
+    pool: Iterable[Recording], split: str, passes: int, version: int = 0
+) -> Iterator[DigitString]:
     """Strings that use each recording of ``pool`` exactly ``passes`` times, never twice in one string."""
     by_speaker: dict[str, list[Recording]] = {}
     for recording in pool:

@@ -39,9 +39,7 @@ class LibriSpeechBuilder(DatasetBuilder):
         recipe_dir: The recipe.
     """
 
-    def __init__(
-        self, corpus: str | None = None, parts: Sequence[str] = PARTS, *, recipe_dir: Path
-    ) -> None:
+    def __init__(self, corpus: str | None = None, parts: Sequence[str] = PARTS, *, recipe_dir: Path) -> None:
         unknown = [part for part in parts if part not in CHECKSUMS]
         if unknown:
             raise UserError(

@@ -109,7 +109,9 @@ def read(data: str) -> Corpus:
             infos[audio] = audio_info(audio, utterance=item["id"], place=manifest.source(index))
         text = " ".join(str(item.get("text") or "").split())
         if not text:
-            findings.append(Finding(message=f"utterance {item['id']!r} has no text", place=manifest.source(index)))
+            findings.append(
+                Finding(message=f"utterance {item['id']!r} has no text", place=manifest.source(index))
+            )
         fields = {name: str(item.get(name) or "") for name in ("speaker", "start", "end", "split")}
         utterances.append(
             Utterance(id=str(item["id"]), path=audio, text=text, seconds=float(lengths[index]), **fields)
@@ -120,13 +122,11 @@ def read(data: str) -> Corpus:
     return Corpus(utterances, rates, max(info.channels for info in infos.values()))
 
 
-def split(
-    utterances: list[Utterance], test: list[Utterance] | None = None
-) -> dict[str, list[Utterance]]:
-    """Train, validation and test parts: the data's own where it has a column ``split``, else by a hash of the id.
+def split(utterances: list[Utterance], test: list[Utterance] | None = None) -> dict[str, list[Utterance]]:
+    """Train, validation and test parts: the data's own where it has a column ``split``, else drawn.
 
-    From ``FEW`` utterances on, an utterance's place depends on its id alone, so that data added later moves
-    nothing. Fewer are ranked by the hash, so that each part gets its share.
+    From ``FEW`` utterances on, an utterance's place depends on a hash of its id alone, so that data added
+    later moves nothing. Fewer are ranked by the hash, so that each part gets its share.
 
     Raises:
         UserError: There are too few.

@@ -77,26 +77,24 @@ _CONFORMER = (
 _GREEDY = "  name: asr/ctc_greedy"
 _JOINT = "  name: asr/joint_beam\n  beam_size: 10\n  ctc_weight: 0.3"
 
+
+def _with(template: str, **sizes: int) -> str:
+    """A template with some of its placeholders filled in."""
+    for name, value in sizes.items():
+        template = template.replace(f"{{{name}}}", str(value))
+    return template
+
+
+_SMALL = _with(_RNN, hidden=128, layers=2)
+_MEDIUM = _with(_RNN, hidden=256, layers=3)
+_LARGE = _with(_CONFORMER, size=144, units=576, blocks=12, kernel=15, decoder=3)
+_LARGEST = _with(_CONFORMER, size=256, units=1024, blocks=12, kernel=31, decoder=6)
 SIZES = (
-    Size(1.0, _RNN.replace("{hidden}", "128").replace("{layers}", "2"), _GREEDY, "2.0e-3", 30, 2000, (20, 60)),
-    Size(10.0, _RNN.replace("{hidden}", "256").replace("{layers}", "3"), _GREEDY, "1.0e-3", 60, 12000, (20, 60)),
-    Size(
-        100.0,
-        _CONFORMER.format_map(
-            {"size": 144, "units": 576, "blocks": 12, "kernel": 15, "decoder": 3}
-            | {key: f"{{{key}}}" for key in ("name", "mels", "width")}
-        ),
-        _JOINT, "2.0e-3", 120, 60000, (30, 80),
-    ),
-    Size(
-        float("inf"),
-        _CONFORMER.format_map(
-            {"size": 256, "units": 1024, "blocks": 12, "kernel": 31, "decoder": 6}
-            | {key: f"{{{key}}}" for key in ("name", "mels", "width")}
-        ),
-        _JOINT, "2.0e-3", 240, 150000, (30, 80),
-    ),
-)  # fmt: skip
+    Size(1.0, _SMALL, _GREEDY, "2.0e-3", 30, 2000, (20, 60)),
+    Size(10.0, _MEDIUM, _GREEDY, "1.0e-3", 60, 12000, (20, 60)),
+    Size(100.0, _LARGE, _JOINT, "2.0e-3", 120, 60000, (30, 80)),
+    Size(float("inf"), _LARGEST, _JOINT, "2.0e-3", 240, 150000, (30, 80)),
+)
 
 
 def choose(texts: Sequence[str], seconds: Sequence[float], rate: int, *, known: bool) -> dict[str, object]:
@@ -112,17 +110,9 @@ def choose(texts: Sequence[str], seconds: Sequence[float], rate: int, *, known: 
     size = next(size for size in SIZES if total <= size.hours * 3600)
     characters = sum(map(len, texts)) if known else CHARACTERS_FOR_BPE
     tokenizer = tokenizer_for(characters)
-    bpe = "bpe" in tokenizer
     mels = 80 if rate >= 16000 else 40
-    model = size.model
-    fields = {
-        "name": "asr/ctc_attention" if size.search == _JOINT else "asr/ctc",
-        "mels": mels,
-        "width": mels // 4,
-        "stack": 4 if bpe else 3,
-    }
-    for key, value in fields.items():
-        model = model.replace(f"{{{key}}}", str(value))
+    model = _with(size.model, mels=mels, width=mels // 4, stack=4 if "bpe" in tokenizer else 3)
+    model = model.replace("{name}", "asr/ctc_attention" if size.search == _JOINT else "asr/ctc")
     longest = max(seconds, default=20.0)
     limit = max(min(size.seconds, total / 4), longest * 1.2, 1.0)
     steps = max(1, round(total / limit))
