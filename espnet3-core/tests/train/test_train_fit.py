@@ -230,7 +230,7 @@ def test_torchs_schedulers_are_stepped_as_their_node_says(tmp_path, interval):
         slot=Slot("scheduler"),
     )
     run_toy(ToyContext(tmp_path, toy_config(scheduler=scheduler)))
-    rates = [record["lr"] for record in records(tmp_path, "interval")]
+    rates = [record["lr"] for record in records(tmp_path, "interval") if record["step"] > 1]
     steps = [2, 4, 6, 8, 10, 12] if interval == "step" else [0, 0, 1, 1, 1, 2]
     assert rates == pytest.approx([0.01 * 0.5**count for count in steps])
 

@@ -48,22 +48,27 @@ class TrainingData(LightningDataModule):
         return loader
 
     def val_dataloader(self) -> Loader | list[Any]:
-        """Batches of validation, in a fixed order; nothing without a validation set."""
-        return [] if self.valid_set is None else self._loader(self.valid_set, shuffle=False)
+        """Batches of validation, in a fixed order; nothing without a validation set.
+
+        A set that is too small to be shared out is seen by every rank, which leaves its means as they are.
+        """
+        if self.valid_set is None:
+            return []
+        trainer: Any = self.trainer
+        alone = {"rank": 0, "world_size": 1} if len(self.valid_set) < trainer.world_size else {}
+        return self._loader(self.valid_set, shuffle=False, **alone)
 
     def _loader(self, dataset: PreparedDataset, **options: Any) -> Loader:
         trainer: Any = self.trainer
-        return build_loader(
-            dataset,
-            self._config.batch,
-            collator=self._collator,
-            seed=self._config.seed,
-            rank=trainer.global_rank,
-            world_size=trainer.world_size,
-            sample_rate=self._config.dataset.sample_rate,
-            pin_memory=trainer.strategy.root_device.type == "cuda",
-            **options,
-        )
+        common = {
+            "collator": self._collator,
+            "seed": self._config.seed,
+            "rank": trainer.global_rank,
+            "world_size": trainer.world_size,
+            "sample_rate": self._config.dataset.sample_rate,
+            "pin_memory": trainer.strategy.root_device.type == "cuda",
+        }
+        return build_loader(dataset, self._config.batch, **{**common, **options})
 
     def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         """Look at a batch while its lengths can be read without waiting for the device."""

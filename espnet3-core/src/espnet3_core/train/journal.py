@@ -75,7 +75,10 @@ class Journal(Callback):
         module: Any = pl_module
         self._meter.count(batch_size(batch) if isinstance(batch, Mapping) else 0, module.batch_padding)
         step = trainer.global_step
-        if step == self._last_step or step % max(cast(Any, trainer).log_every_n_steps, 1):
+        due = (
+            step % max(cast(Any, trainer).log_every_n_steps, 1) == 0 or step == 1
+        )  # the first shows that it runs
+        if not due or step == self._last_step:
             return
         self._last_step = step
         means = {f"train/{name}": value for name, value in module.interval_means.means().items()}

@@ -38,7 +38,8 @@ class TrainingProgress(ProgressBar):
         if record["kind"] == "interval" and self._bar is not None:
             self._bar.update(self._task, description=f"epoch {record['epoch']}  {_interval_words(record)}")
         elif record["kind"] != "valid" or self._bar is None:
-            logger.info("%s", record_line(record))
+            hidden = () if self._bar is not None else ("valid/",)
+            logger.info("%s", record_line(record, hidden if record["kind"] == "epoch" else ()))
 
     def on_train_epoch_start(self, trainer: Trainer, *_: Any) -> None:
         """Begin a bar."""
@@ -96,8 +97,11 @@ class TrainingProgress(ProgressBar):
             self._bar = None
 
 
-def record_line(record: dict[str, Any]) -> str:
-    """A record of the journal as a line of text."""
+def record_line(record: dict[str, Any], hidden: tuple[str, ...] = ()) -> str:
+    """A record of the journal as a line of text, less the values whose names start with ``hidden``."""
+    record = (
+        {name: value for name, value in record.items() if not name.startswith(hidden)} if hidden else record
+    )
     head = f"epoch {record['epoch']} step {record['step']}"
     if record["kind"] == "interval":
         return f"{head}: {_interval_words(record)}"
