@@ -63,6 +63,8 @@ def parts(normalizer: str = "utterance", **encoder: Any) -> dict[str, Any]:
         "linear_units": 24,
         "num_blocks": 3,
         "input_layer": "conv1d2",
+        "dropout": 0.0,
+        "positional_dropout": 0.0,
         **encoder,
     }
     norms = {
@@ -77,7 +79,9 @@ def parts(normalizer: str = "utterance", **encoder: Any) -> dict[str, Any]:
 
 
 def decoder_part() -> Built:
-    config = TransformerDecoderConfig(attention_heads=2, linear_units=24, num_blocks=2)
+    config = TransformerDecoderConfig(
+        attention_heads=2, linear_units=24, num_blocks=2, dropout=0.0, positional_dropout=0.0
+    )
     return Built(TransformerDecoder, config)
 
 

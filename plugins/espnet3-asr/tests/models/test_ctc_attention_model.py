@@ -105,9 +105,6 @@ def test_learns_to_spell(make_hybrid, make_batch, letters):
 
     batch = make_batch([0.25, 0.3], [3, 5])
     model = make_hybrid(init="xavier_uniform")
-    for module in model.modules():
-        if isinstance(module, torch.nn.Dropout):
-            module.p = 0.0
     optimizer = torch.optim.Adam(model.parameters(), 8e-3)
     for _ in range(80):
         optimizer.zero_grad()

@@ -56,12 +56,7 @@ def test_impossible_utterances_are_counted_and_left_out_of_the_mean(make_ctc, ma
 
 
 def test_intermediate_losses(make_ctc, make_batch):
-    torch.manual_seed(0)
-    model = make_ctc(intermediate_layers=(1, 2), intermediate_weight=0.25)
-    for module in model.modules():
-        if isinstance(module, torch.nn.Dropout):
-            module.p = 0.0
-    model.stack.encoder.train()
+    model = make_ctc(intermediate_layers=(1, 2), intermediate_weight=0.25).train()
     batch = make_batch([1.0, 0.6], [4, 2])
     out = model(**arguments(batch))
     assert {"loss_ctc_1", "loss_ctc_2", "loss_ctc_final"} <= set(out)
