@@ -108,7 +108,7 @@ class Optimizer(Protocol):
 
 
 class Scheduler(Protocol):
-    """``target(config, *, optimizer, total_steps, steps_per_epoch)``; ``interval`` is ``step`` or ``epoch``."""
+    """``target(config, *, optimizer, total_steps, steps_per_epoch)``; ``interval``: ``step``, ``epoch``."""
 
     def step(self) -> None: ...
 

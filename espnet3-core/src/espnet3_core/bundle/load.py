@@ -110,7 +110,7 @@ class LoadedModel:
     def __init__(
         self, directory: Path, manifest: Manifest, config: Mapping[str, Any], device: str = "auto"
     ) -> None:
-        from espnet3_core.infer.decoder import pick_device
+        from espnet3_core.infer.devices import pick_device
 
         self.directory = directory
         self.manifest = manifest
@@ -230,7 +230,8 @@ class LoadedModel:
         ]
 
     def _decode(self, prepared: PreparedDataset, seconds: list[float]) -> list[dict[str, Any]]:
-        from espnet3_core.infer.decoder import arithmetic, check_results, plain, to_device
+        from espnet3_core.infer.decoder import check_results, plain
+        from espnet3_core.infer.devices import arithmetic, to_device
         from espnet3_core.infer.planning import batches_of
 
         limits = self.config.get("batch") or {}

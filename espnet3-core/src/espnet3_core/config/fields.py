@@ -33,7 +33,7 @@ class FieldInfo:
     type: str
     default: str | None
     doc: str
-    nested: type | None = None
+    nested: Any = None
 
 
 def import_target(target: str) -> Any:
