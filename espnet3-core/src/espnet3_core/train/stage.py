@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import math
 import warnings
@@ -58,9 +59,13 @@ def run(context: StageContext, trainer: Any, module: Any, data: Any, resume: Res
         data: A ``LightningDataModule``.
         resume: Where to go on.
     """
+    start: dict[str, Any] = {}
     if resume is not None:
         context.logger.info("continuing from %s (%s)", resume.path.name, resume.position.words)
-    trainer.fit(module, datamodule=data, ckpt_path=str(resume.path) if resume else None)
+        start["ckpt_path"] = str(resume.path)
+        if "weights_only" in inspect.signature(trainer.fit).parameters:
+            start["weights_only"] = False  # our own file, with whatever state a recipe's callbacks keep
+    trainer.fit(module, datamodule=data, **start)
     _note_results(context, trainer)
 
 
