@@ -51,7 +51,7 @@ def test_relative_attention_equals_loops_over_pairs_of_frames() -> None:
             for i in range(7):
                 scores = []
                 for j in range(length):
-                    distance = sinusoids(torch.tensor([j - i]), size)
+                    distance = sinusoids(torch.tensor([i - j]), size)
                     r = module.project_positions(distance)[0, part]
                     q = query[b, i, part]
                     term = (q + module.content_bias[h]) @ key[b, j, part] + (q + module.position_bias[h]) @ r

@@ -35,8 +35,8 @@ def shift_relative(scores: Tensor) -> Tensor:
     """Realign scores by distance to scores by key, without a copy (Dai et al. 2019, appendix B).
 
     Args:
-        scores: ``(…, frames, 2 * frames - 1)`` contiguous; column ``c`` belongs to the distance
-            ``c - (frames - 1)`` from query to key.
+        scores: ``(…, frames, 2 * frames - 1)`` contiguous; column ``c`` belongs to a key
+            ``c - (frames - 1)`` frames after the query.
 
     Returns:
         ``(…, frames, frames)`` view with ``out[…, i, j] = scores[…, i, j - i + frames - 1]``.
@@ -124,8 +124,9 @@ class SelfAttention(nn.Module):
 class RelativeSelfAttention(nn.Module):
     """Self-attention with positions relative to the query (Dai et al. 2019, section 3.3, terms a to d).
 
-    Scores are ``(q + u) k + (q + v) r`` with learnt ``u`` and ``v`` and projected sinusoids ``r`` of all
-    distances, future ones included; the second term is the additive mask of the fused attention.
+    Scores are ``(q + u) k + (q + v) r`` with learnt ``u`` and ``v`` and projected sinusoids ``r`` of the
+    distance back from query to key, negative for later keys; the second term is the additive mask of the
+    fused attention.
 
     Args:
         size: Number of dimensions.

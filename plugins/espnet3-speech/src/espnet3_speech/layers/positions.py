@@ -37,7 +37,7 @@ class PositionTable(nn.Module):
 
     Args:
         size: Number of dimensions, even.
-        signed: Positions ``-(n - 1) … n - 1`` instead of ``0 … n - 1``.
+        signed: Positions ``n - 1 … -(n - 1)`` instead of ``0 … n - 1``.
     """
 
     def __init__(self, size: int, *, signed: bool = False) -> None:
@@ -79,8 +79,10 @@ class PositionTable(nn.Module):
         return (self._table.shape[0] + 1) // 2 if self.signed else self._table.shape[0]
 
     def _make(self, reach: int, like: Tensor) -> Tensor:
-        first = 1 - reach if self.signed else 0
-        return sinusoids(torch.arange(first, reach, device=like.device), self.size).to(like.dtype)
+        positions = torch.arange(reach, device=like.device)
+        if self.signed:
+            positions = torch.arange(reach - 1, -reach, -1, device=like.device)
+        return sinusoids(positions, self.size).to(like.dtype)
 
 
 def rotate(values: Tensor, table: Tensor) -> Tensor:
