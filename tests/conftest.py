@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 FSDD = ROOT / "recipes/fsdd/asr"
-VARIANT = ("--training", "training_sample", "--inference", "inference_sample", "--metrics", "metrics_sample")
+VARIANT = ("--training", "training_sample", "--inference", "inference_sample")
 UTTERANCES = {"train": 12, "valid": 3, "test": 4}
 
 

@@ -9,10 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from espnet3_core.catalog import current_catalog
-from espnet3_core.config.load import Reading, placed, read_roles
-from espnet3_core.config.needs import need_findings
+from espnet3_core.config.load import Reading, deeper_findings, placed, read_roles
 from espnet3_core.config.places import Document, read_document, shown_path
-from espnet3_core.config.trainer_arguments import trainer_findings
 from espnet3_core.errors import CheckFailed, Finding, UserError
 from espnet3_core.names import closest, did_you_mean
 from espnet3_core.recipe.recipe import RECIPE_FILE, Recipe
@@ -93,7 +91,7 @@ def check(recipe: Recipe, stems: Mapping[str, Sequence[str]], overrides: Sequenc
             findings += problems if variant == 0 else []
             readings += found
         for reading in readings:
-            findings += [*reading.findings, *_deeper(reading, system, recipe.directory)]
+            findings += [*reading.findings, *deeper_findings(reading, system, recipe.directory)]
         by_role = {reading.role: reading for reading in reversed(readings) if reading.node is not None}
         findings += _across(by_role)
         nodes = {role: reading.node for role, reading in by_role.items() if reading.node is not None}
@@ -199,21 +197,6 @@ def _wanted(
         elif exists or role in needed or role in named:
             wanted[role] = (role,)
     return wanted
-
-
-def _deeper(reading: Reading, system: SystemSpec, directory: Path) -> list[Finding]:
-    """Needs and trainer arguments, which the schemas do not know about."""
-    if reading.composed is None or reading.node is None:
-        return []
-    findings = need_findings(reading.parts, system, directory)
-    known = {finding.key for finding in reading.findings}
-    findings = [finding for finding in findings if f"{finding.key}._target_" not in known]
-    trainer = reading.node.get("trainer")
-    if reading.role == "training" and isinstance(trainer, Mapping):
-        own = reading.node.get("trainer_class")
-        own = own if isinstance(own, str) else None
-        findings += trainer_findings(trainer, "training.trainer", own, directory)
-    return placed(findings, reading.role, reading.composed)
 
 
 def _across(readings: Mapping[str, Reading]) -> list[Finding]:

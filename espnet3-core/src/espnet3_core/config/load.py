@@ -12,15 +12,18 @@ from typing import TYPE_CHECKING, Any
 from espnet3_core.config.compose import Composed, compose
 from espnet3_core.config.effective import defaults_of, effective
 from espnet3_core.config.fields import import_target
+from espnet3_core.config.needs import need_findings
 from espnet3_core.config.overrides import parse_overrides
 from espnet3_core.config.places import Place, dotted, read_document
 from espnet3_core.config.roles import SCHEMAS
 from espnet3_core.config.schema import Part, examine
 from espnet3_core.config.targets import target_findings
+from espnet3_core.config.trainer_arguments import trainer_findings
 from espnet3_core.errors import CheckFailed, Finding, UserError
 
 if TYPE_CHECKING:
     from espnet3_core.recipe.recipe import Recipe
+    from espnet3_core.specs import SystemSpec
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,8 @@ def load_configs(
     """
     wanted = tuple(recipe.system.roles if roles is None else roles)
     readings, findings = read_roles(recipe, {role: stems.get(role, role) for role in wanted}, overrides)
-    findings = [*findings, *(finding for reading in readings for finding in reading.findings)]
+    for reading in readings:
+        findings += [*reading.findings, *deeper_findings(reading, recipe.system, recipe.directory)]
     if any(finding.level == "error" for finding in findings):
         raise CheckFailed(finding for finding in findings if finding.level == "error")
     return {reading.role: reading.config for reading in readings if reading.config is not None}
@@ -130,6 +134,21 @@ def read_roles(
                 continue
             readings.append(_examine(role, stem, composed, schema, recipe.directory if imports else None))
         return readings, findings
+
+
+def deeper_findings(reading: Reading, system: SystemSpec, directory: Path) -> list[Finding]:
+    """Needs that nobody provides and wrong trainer arguments, which the schemas do not know about."""
+    if reading.composed is None or reading.node is None:
+        return []
+    findings = need_findings(reading.parts, system, directory)
+    known = {finding.key for finding in reading.findings}
+    findings = [finding for finding in findings if f"{finding.key}._target_" not in known]
+    trainer = reading.node.get("trainer")
+    if reading.role == "training" and isinstance(trainer, Mapping):
+        own = reading.node.get("trainer_class")
+        own = own if isinstance(own, str) else None
+        findings += trainer_findings(trainer, "training.trainer", own, directory)
+    return placed(findings, reading.role, reading.composed)
 
 
 def schema_of(system: Any, role: str) -> type:
