@@ -1,4 +1,5 @@
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -163,3 +164,54 @@ def test_last_holds_nothing_but_tensors_and_plain_values(tmp_path: Path) -> None
     content = torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)
     assert {"state_dict", "optimizer_states", "lr_schedulers", "espnet3"} <= set(content)
     assert "loops" not in content
+
+
+def test_another_number_of_processes_begins_the_epoch_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(Died):
+        run_toy(context_for(tmp_path), trace=Trace(tmp_path / "first", 9))
+    path = tmp_path / "checkpoints" / "last.ckpt"
+    content = torch.load(path, weights_only=True)
+    content["espnet3"]["world_size"] = 2
+    torch.save(content, path)
+    run_toy(context_for(tmp_path), trace=Trace(tmp_path / "second"))
+    assert "trained with 2 processes before and 1 now: epoch 1 is begun again" in caplog.text
+    first, second = read_trace(tmp_path / "first"), read_trace(tmp_path / "second")
+    assert [record[:3] for record in second[:2]] == [record[:3] for record in first[6:8]]
+    assert second[0][5] == 9  # the steps of the interrupted epoch count
+
+
+def test_an_early_stop_is_an_end_until_training_is_made_longer(tmp_path: Path) -> None:
+    stopping = {
+        "_target_": "lightning.pytorch.callbacks.EarlyStopping",
+        "monitor": "train/loss",
+        "patience": 1,
+    }
+    stopping |= {"min_delta": 1000.0}
+    for epochs, expected in ((5, {0, 1}), (5, None), (6, {2})):
+        trace = tmp_path / f"trace{epochs}{expected}"
+        module = run_toy(
+            context_for(tmp_path, trainer={"max_epochs": epochs, "callbacks": [stopping]}), trace=Trace(trace)
+        )
+        assert (module is None) == (expected is None)
+        if expected is not None:
+            assert {record[0] for record in read_trace(trace)} == expected
+
+
+def test_signals_to_data_workers_are_not_taken_for_ours(tmp_path: Path) -> None:
+    run_toy(context_for(tmp_path, every=None), trace=WorkerSignals(), workers=1)
+    assert "stopped" in torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)["espnet3"]
+
+
+class WorkerSignals(Trace):
+    """Sends an interrupt to the processes that load data, as a terminal does to all of a group."""
+
+    def __init__(self) -> None:
+        self.sent = False
+
+    def on_train_batch_end(self, trainer: Any, *rest: Any) -> None:
+        if not self.sent:
+            self.sent = True
+            for child in multiprocessing.active_children():
+                os.kill(child.pid, signal.SIGINT)

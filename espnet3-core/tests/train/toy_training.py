@@ -18,8 +18,8 @@ from espnet3_core.config.roles import BatchConfig, DatasetsConfig, TrainingConfi
 from espnet3_core.data.dataset import PreparedDataset
 from espnet3_core.data.loader import build_loader
 from espnet3_core.train import stage
-from espnet3_core.train.position import Position
-from espnet3_core.train.resume import find_resume, is_finished
+from espnet3_core.train.resume import Resume, find_resume, is_finished
+from espnet3_core.train.shield import shielded
 from lightning.pytorch import Callback, LightningDataModule
 from torch import Tensor, nn
 from torch.utils.data import Dataset
@@ -53,10 +53,10 @@ class ToyData(LightningDataModule):
     """Random batches through core's own loader, resumed as a recipe's data are."""
 
     def __init__(
-        self, position: Position | None = None, size: int = 4, workers: int = 0, count: int = 24
+        self, resume: Resume | None = None, size: int = 4, workers: int = 0, count: int = 24
     ) -> None:
         super().__init__()
-        self.position, self.count = position or Position(), count
+        self.resume, self.count = resume, count
         self.batch = BatchConfig(size=size, workers=workers)
 
     def train_dataloader(self) -> Any:
@@ -70,19 +70,23 @@ class ToyData(LightningDataModule):
             rank=trainer.global_rank,
             world_size=trainer.world_size,
         )
-        loader.set_epoch(self.position.epoch, self.position.batch)
-        return loader
+        if self.resume is not None:
+            start = self.resume.start(trainer.world_size)
+            loader.set_epoch(start.epoch, start.batch)
+        return shielded(loader)
 
     def val_dataloader(self) -> Any:
         trainer: Any = self.trainer
         items = PreparedDataset(ToyDataset(10))
-        return build_loader(
-            items,
-            self.batch,
-            collator=collate,
-            rank=trainer.global_rank,
-            world_size=trainer.world_size,
-            shuffle=False,
+        return shielded(
+            build_loader(
+                items,
+                self.batch,
+                collator=collate,
+                rank=trainer.global_rank,
+                world_size=trainer.world_size,
+                shuffle=False,
+            )
         )
 
 
@@ -199,15 +203,19 @@ def run_toy(
     config = context.training
     arguments = stage.trainer_arguments(config)
     resume = find_resume(context.experiment.checkpoints)
-    if resume is not None and is_finished(resume.position, arguments):
+    if resume is not None and is_finished(resume, arguments):
         return None
     seed_everything(config.seed, "model")
     module = TrainingModule(model or ToyModel(), config)
     if trace is not None or more:
-        arguments["callbacks"] = [*more, *([trace] if trace is not None else [])]
+        configured = [
+            stage.instantiate(node, "training.trainer.callbacks", cast(Any, context))
+            for node in arguments.get("callbacks", [])
+        ]
+        arguments["callbacks"] = [*configured, *more, *([trace] if trace is not None else [])]
     if sinks:
         arguments["logger"] = list(sinks)
-    datasets = ToyData(resume.position if resume else None, **data)
+    datasets = ToyData(resume, **data)
     trainer = stage.build_trainer(cast(Any, context), config, arguments, resume)
     stage.run(cast(Any, context), trainer, module, datasets, resume)
     return module

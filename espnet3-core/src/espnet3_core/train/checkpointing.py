@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
-import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
-import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 from torch import Tensor
@@ -31,6 +28,7 @@ from espnet3_core.train.checkpoints import (
 )
 from espnet3_core.train.position import Position, after_batch, at_end, at_epoch_start
 from espnet3_core.train.resume import STATE
+from espnet3_core.train.signals import Signals
 
 logger = logging.getLogger(__name__)
 
@@ -41,12 +39,17 @@ class Checkpointing(Checkpoint):
     Args:
         directory: ``checkpoints`` of the experiment.
         config: What to save.
+        limits: How long to train, to tell an early stop from one that a longer training goes on from.
     """
 
-    def __init__(self, directory: Path, config: CheckpointConfig) -> None:
+    def __init__(
+        self, directory: Path, config: CheckpointConfig, limits: Mapping[str, str] | None = None
+    ) -> None:
         self.directory = directory
         self.config = config
         self.selections = [Selection(best.monitor, best.mode, best.keep) for best in config.best]
+        self._limits = dict(limits or {})
+        self._stopped = False
         self._doomed: list[str] = []
         self._position: Position | None = None
         self._means: Any = None
@@ -100,6 +103,7 @@ class Checkpointing(Checkpoint):
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save the end of training, from which a longer one goes on."""
+        self._stopped = trainer.should_stop
         self.save(trainer, at_end(trainer))
         self._signals.ignore()
 
@@ -152,6 +156,7 @@ class Checkpointing(Checkpoint):
             "means": self._means,
             "selections": [selection.to_dict() for selection in self.selections],
             "world_size": trainer.world_size,
+            "stopped": self._limits if self._stopped else None,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -249,47 +254,6 @@ class Checkpointing(Checkpoint):
             with suppress(FileNotFoundError):
                 os.unlink(self.directory / name)
         self._doomed = []
-
-
-class Signals:
-    """SIGINT and SIGTERM as a wish to stop at the next good moment; a second SIGINT stops at once."""
-
-    def __init__(self) -> None:
-        self.name = "a signal"
-        self._asked = False
-        self._former: dict[int, Any] = {}
-        self._calls = 0
-
-    def listen(self) -> None:
-        """Take the two signals over, when this is the main thread."""
-        if threading.current_thread() is not threading.main_thread():
-            return
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._former[number] = signal.signal(number, self._ask)
-
-    def ignore(self) -> None:
-        """Give them back."""
-        for number, handler in self._former.items():
-            signal.signal(number, handler if handler is not None else signal.SIG_DFL)
-        self._former = {}
-
-    def _ask(self, number: int, frame: Any) -> None:
-        if self._asked and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        self._asked = True
-        self.name = signal.Signals(number).name
-        logger.warning("%s: saving at the next optimizer step, then stopping", self.name)
-
-    def agreed(self, trainer: Trainer) -> bool:
-        """Whether to stop now; ranks ask each other once in a logging interval, at the same place."""
-        if trainer.world_size == 1:
-            return self._asked
-        self._calls += 1
-        if self._calls % max(cast(Any, trainer).log_every_n_steps, 1):
-            return False
-        flag = torch.tensor(float(self._asked), device=trainer.strategy.root_device)
-        torch.distributed.all_reduce(flag, op=torch.distributed.ReduceOp.MAX)
-        return bool(flag.item())
 
 
 def _epochs(trainer: Trainer) -> int:

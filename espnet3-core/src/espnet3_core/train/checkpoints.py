@@ -63,7 +63,7 @@ class Selection:
 
     def wants(self, value: float) -> bool:
         """Whether a model with this value is among the best. NaN never is."""
-        if value != value:
+        if value != value or self.keep < 1:
             return False
         return len(self.kept) < self.keep or self._key(value) < self._key(self.kept[-1].value)
 

@@ -10,7 +10,8 @@ from espnet3_core.data.dataset import PreparedDataset
 from espnet3_core.data.loader import Loader, build_loader
 from espnet3_core.train.datasets import prepared
 from espnet3_core.train.outputs import padding
-from espnet3_core.train.position import Position
+from espnet3_core.train.resume import Resume
+from espnet3_core.train.shield import shielded
 
 if TYPE_CHECKING:
     from espnet3_core.recipe.context import StageContext
@@ -24,15 +25,15 @@ class TrainingData(LightningDataModule):
 
     Args:
         context: Of the stage.
-        position: Where training goes on; None from the beginning.
+        resume: Where training goes on; None from the beginning.
     """
 
-    def __init__(self, context: StageContext, position: Position | None = None) -> None:
+    def __init__(self, context: StageContext, resume: Resume | None = None) -> None:
         super().__init__()
         self.tokenizer = context.build_tokenizer()
         self._config = config = context.config("training")
         self._collator = config.collator.build(**context.needs())
-        self._position = position or Position()
+        self._resume = resume
         self.train_set = prepared(context, config.dataset.train, self.tokenizer, training=True)
         valid = config.dataset.valid
         self.valid_set = None if valid is None else prepared(context, valid, self.tokenizer, training=False)
@@ -44,7 +45,10 @@ class TrainingData(LightningDataModule):
             "max_seconds": self._config.dataset.max_seconds,
         }
         loader = self._loader(self.train_set, **bounds)
-        loader.set_epoch(self._position.epoch, self._position.batch)
+        if self._resume is not None:
+            trainer: Any = self.trainer
+            start = self._resume.start(trainer.world_size)
+            loader.set_epoch(start.epoch, start.batch)
         return loader
 
     def val_dataloader(self) -> Loader | list[Any]:
@@ -68,7 +72,8 @@ class TrainingData(LightningDataModule):
             "sample_rate": self._config.dataset.sample_rate,
             "pin_memory": trainer.strategy.root_device.type == "cuda",
         }
-        return build_loader(dataset, self._config.batch, **{**common, **options})
+        loader: Loader = shielded(build_loader(dataset, self._config.batch, **{**common, **options}))
+        return loader
 
     def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         """Look at a batch while its lengths can be read without waiting for the device."""

@@ -27,15 +27,17 @@ class Determinism(Callback):
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Go to the position, before loaders are asked for batches."""
         if self.resume is not None:
-            go_to(trainer, self.resume.position)
-            module: Any = pl_module
-            module.load_means(self.resume.state["means"], trainer.global_rank, trainer.world_size)
+            position = self.resume.start(trainer.world_size)
+            go_to(trainer, position)
+            if position == self.resume.position:
+                module: Any = pl_module
+                module.load_means(self.resume.state["means"], trainer.global_rank, trainer.world_size)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Tell the loader its epoch, and seed what happens before the first batch."""
         epoch = trainer.fit_loop.epoch_progress.current.completed
         seed_everything(self.seed, "epoch", epoch, trainer.global_rank)
-        position = self.resume.position if self.resume is not None else None
+        position = self.resume.start(trainer.world_size) if self.resume is not None else None
         start = position.batch if position is not None and position.epoch == epoch else 0
         loader: Any = trainer.train_dataloader
         if hasattr(loader, "set_epoch"):

@@ -29,6 +29,17 @@ class Resume:
     position: Position
     state: Mapping[str, Any]
 
+    def start(self, world_size: int) -> Position:
+        """Where to go on with a number of processes.
+
+        Another number than before cuts the epoch into other batches: it is begun again, with the weights as
+        they are.
+        """
+        place = self.position
+        if place.batch == 0 or world_size == self.state["world_size"]:
+            return place
+        return Position(place.epoch, 0, place.step, place.total_batches - place.batch)
+
 
 def find_resume(checkpoints: Path) -> Resume | None:
     """The checkpoint that the same command goes on from; None when training has not begun.
@@ -53,8 +64,20 @@ def find_resume(checkpoints: Path) -> Resume | None:
         ) from error
 
 
-def is_finished(position: Position, trainer: Mapping[str, Any]) -> bool:
-    """Whether a position is at or past the end that ``trainer.max_epochs`` or ``max_steps`` sets."""
+LIMITS = ("max_epochs", "max_steps", "max_time")
+"""Arguments of the trainer that say how long to train."""
+
+
+def limits_of(trainer: Mapping[str, Any]) -> dict[str, str]:
+    """The limits that are set."""
+    return {key: str(trainer[key]) for key in LIMITS if trainer.get(key) is not None}
+
+
+def is_finished(resume: Resume, trainer: Mapping[str, Any]) -> bool:
+    """Whether training is at the end that the trainer's arguments set, or stopped early under the same."""
+    if resume.state.get("stopped") is not None:
+        return bool(resume.state["stopped"] == limits_of(trainer))
+    position = resume.position
     max_steps = trainer.get("max_steps", -1)
     max_epochs = trainer.get("max_epochs", -1)
     by_steps = max_steps is not None and 0 <= max_steps <= position.step

@@ -13,7 +13,7 @@ from espnet3_core.component import Component
 from espnet3_core.config.roles import TrainingConfig
 from espnet3_core.errors import UserError
 from espnet3_core.train.imports import without_collector
-from espnet3_core.train.resume import Resume, find_resume, is_finished
+from espnet3_core.train.resume import Resume, find_resume, is_finished, limits_of
 
 if TYPE_CHECKING:
     from espnet3_core.recipe.context import StageContext
@@ -33,7 +33,7 @@ def train(context: StageContext) -> None:
     check_monitors(config)
     arguments = trainer_arguments(config)
     resume = find_resume(context.experiment.checkpoints)
-    if resume is not None and is_finished(resume.position, arguments):
+    if resume is not None and is_finished(resume, arguments):
         context.logger.info(
             "training is finished (%s); raise training.trainer.max_epochs to go on", resume.position.words
         )
@@ -42,7 +42,7 @@ def train(context: StageContext) -> None:
         from espnet3_core.train.data import TrainingData
         from espnet3_core.train.randomness import seed_everything
 
-        data = TrainingData(context, resume.position if resume else None)
+        data = TrainingData(context, resume)
         seed_everything(config.seed, "model")
         module = build_module(context, config, data.tokenizer, fresh=resume is None)
         trainer = build_trainer(context, config, arguments, resume)
@@ -62,6 +62,13 @@ def run(context: StageContext, trainer: Any, module: Any, data: Any, resume: Res
     start: dict[str, Any] = {}
     if resume is not None:
         context.logger.info("continuing from %s (%s)", resume.path.name, resume.position.words)
+        if resume.start(trainer.world_size) != resume.position:
+            context.logger.warning(
+                "trained with %d processes before and %d now: epoch %d is begun again",
+                resume.state["world_size"],
+                trainer.world_size,
+                resume.position.epoch,
+            )
         start["ckpt_path"] = str(resume.path)
         if "weights_only" in inspect.signature(trainer.fit).parameters:
             start["weights_only"] = False  # our own file, with whatever state a recipe's callbacks keep
@@ -122,7 +129,7 @@ def build_trainer(
     }
     progress = TrainingProgress()
     journal = Journal(context.experiment.metrics, (progress.report,))
-    saving = Checkpointing(context.experiment.checkpoints, config.checkpoint)
+    saving = Checkpointing(context.experiment.checkpoints, config.checkpoint, limits_of(arguments))
     if resume is not None:
         saving.restore(dict(resume.state))
         if context.rank == 0:

@@ -1,0 +1,26 @@
+"""Keeps an interrupt from the terminal away from the processes that load data."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+
+def shielded(loader: Any) -> Any:
+    """Let a loader's workers leave interrupts to the process that trains.
+
+    A terminal sends them to the whole group: a worker that died of one would take training down before it
+    has saved.
+    """
+    if loader.num_workers:
+        loader.worker_init_fn = partial(_start, loader.worker_init_fn)
+    return loader
+
+
+def _start(then: Callable[[int], None] | None, worker: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    if then is not None:
+        then(worker)
