@@ -97,7 +97,11 @@ def types(session: nox.Session) -> None:
 @nox.session
 def imports(session: nox.Session) -> None:
     """Layers: core imports no plugin, nothing imports the command line."""
-    install_packages(session, "import-linter")
+    # The linter reads sources: what they depend on need not be there.
+    session.install("--quiet", *CONSTRAINTS, "import-linter")
+    session.install("--quiet", *CONSTRAINTS, "hatchling", "editables")
+    editable = [word for package in PACKAGES for word in ("-e", f"./{package}")]
+    session.install("--quiet", "--no-deps", "--no-build-isolation", *editable)
     session.run("lint-imports")
 
 
