@@ -9,14 +9,13 @@ from pathlib import Path
 from espnet3_core.data.tables import Table, read_lines
 from espnet3_core.errors import Finding
 
-_CHANNEL = "_channel"
+CHANNEL_COLUMN = "_channel"
+"""Column for the channel that ``sph2pipe -c`` picks, counted from 0."""
 _FLAGS = {
     "sph2pipe": {"-f": 1, "-p": 0, "-c": 1},
     "flac": {"-c": 0, "-d": 0, "-s": 0, "-dc": 0, "-cd": 0, "-dcs": 0, "-cds": 0, "--silent": 0},
     "cat": {},
 }
-CHANNEL_COLUMN = _CHANNEL
-"""Column for the channel that ``sph2pipe -c`` picks, counted from 0."""
 
 
 def _read(path: Path, main: Table) -> dict[str, tuple[int, str]]:
@@ -101,7 +100,7 @@ def read_kaldi(folder: Path) -> Table:
     before = len(table.findings)
     recordings = _recordings(folder / "wav.scp", table)
     complete = len(table.findings) == before
-    columns: dict[str, list[str]] = {name: [] for name in ("id", "audio", _CHANNEL)}
+    columns: dict[str, list[str]] = {name: [] for name in ("id", "audio", CHANNEL_COLUMN)}
     if cut:
         columns |= {"start": [], "end": []}
         for key, (number, value) in _read(segments, table).items():
@@ -120,8 +119,8 @@ def read_kaldi(folder: Path) -> Table:
         for key, (number, audio, channel) in recordings.items():
             _append(columns, (key, audio, channel))
             table.lines.append(number)
-    if not any(columns[_CHANNEL]):
-        del columns[_CHANNEL]
+    if not any(columns[CHANNEL_COLUMN]):
+        del columns[CHANNEL_COLUMN]
     for name, file in (("text", "text"), ("speaker", "utt2spk"), ("duration", "utt2dur")):
         if (folder / file).exists() and not (name == "duration" and cut):
             columns[name] = _aligned(folder / file, table, columns["id"])

@@ -74,7 +74,7 @@ def _locate(config: ManifestConfig, recipe_dir: Path) -> tuple[Path, str]:
     if form is None:
         raise UserError(
             f"cannot tell the format of manifest {path} from its suffix",
-            hint="set `format: tsv`, csv or jsonl",
+            hint="call it .tsv, .csv or .jsonl, or say which it is: `format: tsv`",
         )
     return path, form
 
@@ -112,11 +112,9 @@ class Manifest:
             empty = "holds no audio" if os.path.isdir(table.file) else "is empty: it lists no utterance"
             raise UserError(f"manifest {table.file} {empty}")
         headers = resolve_headers(table, self.config.columns) if table.columns else {}
+        self._headers = ", ".join(table.columns)
         if "audio" not in headers and self.sample_rate is not None and table.columns:
-            raise UserError(
-                f"{table.place(1)}: no column names the audio files; headers: {', '.join(table.columns)}",
-                hint="the first line names the columns: call it `path`, or say `columns: {audio: <header>}`",
-            )
+            raise self._no_audio()
         columns = {name: table.columns[header] for name, header in headers.items()}
         others = {name: column for name, column in table.columns.items() if name not in headers.values()}
         columns |= {(f"{name}_" if name in (*_RESERVED, *columns) else name): c for name, c in others.items()}
@@ -137,6 +135,12 @@ class Manifest:
         self._start, self._end, self._whole = start[keep], end[keep], self._whole[keep]
         self._columns = {name: [column[index] for index in keep] for name, column in columns.items()}
         self._channel = self._columns.pop(CHANNEL_COLUMN, None)
+
+    def _no_audio(self) -> UserError:
+        return UserError(
+            f"{self._place}:1: no column names the audio files; headers: {self._headers}",
+            hint="the first line names the columns: call it `path`, or say `columns: {audio: <header>}`",
+        )
 
     def _kept(self, table: Table, columns: dict[str, list[str]]) -> list[int]:
         """Rows that ``where`` selects."""
@@ -170,13 +174,12 @@ class Manifest:
         index = self._checked(index)
         item = self.describe(index)
         if self._audio is not None:
-            end = float(self._end[index])
+            channel = self.channel(index)
             item["speech"] = read_audio(
                 self.audio_path(index),
-                float(self._start[index]),
-                None if math.isnan(end) else end,
+                *self.span(index),
                 sample_rate=self.sample_rate,
-                channels=self._policy(index),
+                channels=self.config.channels if channel is None else channel,
                 resample=self.config.resample,
                 utterance=self._ids[index],
                 place=self.source(index) if self._lines[index] else None,
@@ -188,19 +191,26 @@ class Manifest:
             raise IndexError(f"utterance {index} of {len(self)}")
         return index % len(self)
 
-    def _policy(self, index: int) -> Any:
+    def channel(self, index: int) -> int | None:
+        """The channel that the listing picks, counted from 0; None where it leaves that to ``channels``."""
         channel = self._channel[index] if self._channel else ""
-        return int(channel) if channel else self.config.channels
+        return int(channel) if channel else None
 
     def audio_path(self, index: int) -> str:
         """Absolute path of an utterance's audio file."""
-        assert self._audio is not None
+        if self._audio is None:
+            raise self._no_audio()
         path = self._audio[index].removeprefix("file://")
         if "://" in path:
             from espnet3_core.catalog import current_catalog
 
             return str(os.fspath(current_catalog().resolve_source(path)))
         return os.path.join(self._root, os.path.expanduser(path))
+
+    def span(self, index: int) -> tuple[float, float | None]:
+        """Start and end of an utterance in its audio file, in seconds; None for the file's end."""
+        end = float(self._end[index])
+        return float(self._start[index]), None if math.isnan(end) else end
 
     def describe(self, index: int) -> dict[str, Any]:
         """All fields of an utterance except audio."""
@@ -225,7 +235,7 @@ class Manifest:
         seconds = np.where(np.isnan(self._end), self._whole, self._end) - self._start
         unknown = np.flatnonzero(np.isnan(seconds))
         if len(unknown) and self._audio is None:
-            raise UserError(f"{self._place} lists no audio, so its utterances have no length in seconds")
+            raise self._no_audio()
         first: dict[str, int] = {}
         for index in unknown.tolist():
             first.setdefault(self.audio_path(index), index)

@@ -1,13 +1,17 @@
 import csv
+import json
 from collections import Counter
 
 import numpy as np
 import pytest
 import soundfile
 import yaml
-from espnet3_asr.templates.prepare import Corpus, Utterance, prepare, split
+from espnet3_asr.templates.prepare import prepare, split
 from espnet3_asr.templates.sizes import choose, tokenizer_for
+from espnet3_asr.templates.user_data import Utterance
 from espnet3_core.config.check import check_folder
+from espnet3_core.data.config import ManifestConfig
+from espnet3_core.data.manifest import Manifest
 from espnet3_core.errors import CheckFailed, UserError
 from espnet3_core.recipe.template import create_recipe
 
@@ -121,7 +125,71 @@ def test_mixed_rates_and_channels_are_stated(data, tmp_path):
     values = prepare(tmp_path, str(data), {"test": None})
     assert values["sample_rate"] == 11025
     assert values["reading"] == "\n    channels: mean\n    resample: soxr"
-    assert Corpus([], Counter(), 1).channels == 1
+    assert "11025 Hz and 22050 Hz, resampled to 11025 Hz, channels averaged" in values["notes"]
+
+
+def test_segments_keep_their_times_and_channel(tmp_path):
+    """The recipe's lists cut the same audio out as the user's data do."""
+    kaldi = tmp_path / "kaldi"
+    kaldi.mkdir()
+    left = np.linspace(0.1, 0.9, 24000)
+    soundfile.write(kaldi / "long.wav", np.stack([left, -left], 1), 8000)
+    (kaldi / "wav.scp").write_text("call sph2pipe -f wav -p -c 2 long.wav |\n")
+    segments = "".join(f"u{n} call {n / 4} {n / 4 + 0.2}\n" for n in range(5))
+    (kaldi / "segments").write_text(segments)
+    (kaldi / "text").write_text("".join(f"u{n} word {n}\n" for n in range(5)))
+    create_recipe(tmp_path / "r", system="asr/recognition", data=str(kaldi))
+    items = {}
+    for part in ("train", "valid", "test"):
+        path = f"data/{part}.tsv"
+        listed = Manifest(ManifestConfig(path=path), sample_rate=8000, recipe_dir=tmp_path / "r")
+        items |= {item["id"]: item for item in listed}
+    assert sorted(items) == [f"u{n}" for n in range(5)]
+    for number in range(5):
+        wanted = -left[2000 * number : 2000 * number + 1600]
+        assert np.allclose(items[f"u{number}"]["speech"], wanted, atol=1e-4)
+
+
+def test_segments_beyond_their_file_are_all_named(data, tmp_path):
+    rows = [f"0.wav,{start},{start + 0.5},word" for start in (0, 0.5, 2, 3)]
+    listing = data.parent / "cut.csv"
+    listing.write_text("\n".join(["path,start,end,text", *rows]) + "\n")
+    with pytest.raises(CheckFailed, match="2 problems found") as error:
+        prepare(tmp_path, str(listing), {"test": None})
+    assert "cut.csv:4" in str(error.value)
+    assert "lasts 1.000 s" in str(error.value)
+
+
+def test_white_space_in_a_field_does_not_break_the_list(data, tmp_path):
+    rows = [{"audio": f"{n}.wav", "text": "a\tb\nc", "speaker": "x\ty"} for n in range(4)]
+    listing = data.parent / "cells.jsonl"
+    listing.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    prepare(tmp_path, str(listing), {"test": None})
+    lines = [row for rows in parts_of(tmp_path).values() for row in rows]
+    assert {(row["text"], row["speaker"]) for row in lines} == {("a b c", "x y")}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("none.csv", None, "--data .*none.csv.* does not exist"),
+        ("semicolons.csv", "file;label\n0.wav;a\n", "no column names the audio files; headers: file;label"),
+        (
+            "lasting.csv",
+            "datei,duration,text\n0.wav,1.0,a\n",
+            "no column names the audio files; headers: datei",
+        ),
+        ("silent.csv", "path,words\n0.wav,a\n", "no utterance has a text"),
+        ("list.txt", "0.wav a\n", "cannot tell the format"),
+    ],
+)
+def test_unusable_data_are_explained(data, tmp_path, name, content, message):
+    listing = data.parent / name
+    if content is not None:
+        listing.write_text(content)
+    with pytest.raises(UserError, match=message) as error:
+        prepare(tmp_path, str(listing), {"test": None})
+    assert error.value.hint
 
 
 @pytest.mark.parametrize(

@@ -1,21 +1,18 @@
-"""Fills the recognition template in: reads the user's data, splits it, and chooses sizes by its amount."""
+"""Fills the recognition template in: splits the user's data, lists it, and chooses sizes by its amount."""
 
 from __future__ import annotations
 
 import hashlib
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from espnet3_core.data.audio import AudioInfo, audio_info
-from espnet3_core.data.config import ManifestConfig
-from espnet3_core.data.manifest import open_manifest
-from espnet3_core.errors import CheckFailed, Finding, UserError
+from espnet3_core.errors import UserError
 from espnet3_core.files import atomic_write_text
 
 from espnet3_asr.templates.sizes import choose
+from espnet3_asr.templates.user_data import Corpus, Utterance, read
 
 SHARE = 0.1
 """Part of the data for validation, and for the test where none is given."""
@@ -27,34 +24,6 @@ SPLITS = {
     "test": ("test", "testing", "eval", "evaluation"),
 }
 _LIST = "data/{}.tsv"
-
-
-@dataclass(frozen=True)
-class Utterance:
-    """One line of the user's data."""
-
-    id: str
-    path: str
-    text: str
-    seconds: float
-    speaker: str = ""
-    start: str = ""
-    end: str = ""
-    split: str = ""
-
-
-@dataclass(frozen=True)
-class Corpus:
-    """The user's data, with what its headers say."""
-
-    utterances: list[Utterance]
-    rates: Counter[int]
-    channels: int
-
-    def joined(self, other: Corpus) -> Corpus:
-        """Both together."""
-        utterances = [*self.utterances, *other.utterances]
-        return Corpus(utterances, self.rates + other.rates, max(self.channels, other.channels))
 
 
 def prepare(directory: Path, data: str | None, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -73,53 +42,24 @@ def prepare(directory: Path, data: str | None, options: Mapping[str, Any]) -> di
         about = "Lists with columns id, path, text are expected at data/train.tsv, valid.tsv and test.tsv."
     else:
         corpus = read(data)
-        extra = read(options["test"]) if options.get("test") else None
+        extra = read(options["test"], "--test") if options.get("test") else None
         parts = split(corpus.utterances, test=extra.utterances if extra else None)
         corpus = corpus.joined(extra) if extra else corpus
         for name, rows in parts.items():
             write_list(directory / _LIST.format(name), rows)
         about = describe(data, corpus, parts)
-    rate = corpus.rates.most_common(1)[0][0]
     train = parts.get("train", [])
-    values = choose([u.text for u in train], [u.seconds for u in train], rate, known=data is not None)
+    values = choose([u.text for u in train], [u.seconds for u in train], corpus.rate, known=data is not None)
     return {
         **values,
         "about": about,
         "notes": about if data else "",
-        "sample_rate": rate,
+        "sample_rate": corpus.rate,
         "reading": reading(corpus),
-        **{"train": _LIST.format("train"), "valid": _LIST.format("valid")},
+        "train": _LIST.format("train"),
+        "valid": _LIST.format("valid"),
         "test_manifest": _LIST.format("test"),
     }
-
-
-def read(data: str) -> Corpus:
-    """The user's utterances, with texts checked and headers read."""
-    path = Path(data).expanduser().resolve()
-    manifest = open_manifest(ManifestConfig(path=str(path)), sample_rate=None, recipe_dir=Path.cwd())
-    if not hasattr(manifest, "audio_path"):
-        raise UserError(f"--data {data}: give a file or a folder on this machine")
-    lengths = manifest.lengths()
-    infos: dict[str, AudioInfo] = {}
-    utterances: list[Utterance] = []
-    findings: list[Finding] = []
-    for index in range(len(manifest)):
-        item, audio = manifest.describe(index), manifest.audio_path(index)
-        if audio not in infos:
-            infos[audio] = audio_info(audio, utterance=item["id"], place=manifest.source(index))
-        text = " ".join(str(item.get("text") or "").split())
-        if not text:
-            findings.append(
-                Finding(message=f"utterance {item['id']!r} has no text", place=manifest.source(index))
-            )
-        fields = {name: str(item.get(name) or "") for name in ("speaker", "start", "end", "split")}
-        utterances.append(
-            Utterance(id=str(item["id"]), path=audio, text=text, seconds=float(lengths[index]), **fields)
-        )
-    if findings:
-        raise CheckFailed(findings)
-    rates = Counter(info.rate for info in infos.values())
-    return Corpus(utterances, rates, max(info.channels for info in infos.values()))
 
 
 def split(utterances: list[Utterance], test: list[Utterance] | None = None) -> dict[str, list[Utterance]]:
@@ -167,11 +107,10 @@ def _position(name: str) -> float:
 
 
 def write_list(path: Path, utterances: list[Utterance]) -> None:
-    """A manifest with absolute paths."""
-    columns = ["id", "path", "text"]
-    columns += [name for name in ("speaker", "start", "end") if any(getattr(u, name) for u in utterances)]
-    rows = ["\t".join(columns)]
-    rows += ["\t".join(getattr(utterance, name) for name in columns) for utterance in utterances]
+    """A manifest with absolute paths; columns of which no utterance makes use are left out."""
+    lines = [utterance.cells() for utterance in utterances]
+    columns = [name for name in lines[0] if any(cells[name] for cells in lines)]
+    rows = ["\t".join(columns), *("\t".join(cells[name] for name in columns) for cells in lines)]
     atomic_write_text(path, "\n".join(rows) + "\n")
 
 
@@ -187,4 +126,8 @@ def describe(data: str, corpus: Corpus, parts: Mapping[str, list[Utterance]]) ->
     counts = ", ".join(f"{len(rows)} {name}" for name, rows in parts.items())
     rates = " and ".join(f"{rate} Hz" for rate in sorted(corpus.rates))
     amount = f"{hours:.1f} h" if hours >= 1 else f"{60 * hours:.1f} min"
-    return f"{Path(data).name}: {len(corpus.utterances)} utterances, {amount}, {rates}: {counts}"
+    changes = [f"resampled to {corpus.rate} Hz"] if len(corpus.rates) > 1 else []
+    changes += ["channels averaged"] if corpus.channels > 1 else []
+    name = Path(data).expanduser().resolve().name
+    audio = ", ".join([f"{name}: {len(corpus.utterances)} utterances", amount, rates, *changes])
+    return f"{audio}: {counts}"
