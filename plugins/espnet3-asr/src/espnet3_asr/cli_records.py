@@ -9,6 +9,6 @@ COMMANDS = (
         name="asr",
         run="espnet3_asr.transcribe.command:run",
         arguments="espnet3_asr.transcribe.arguments:arguments",
-        summary="Transcribe audio files with a packed model",
+        summary="transcribe audio files with a packed model",
     ),
 )

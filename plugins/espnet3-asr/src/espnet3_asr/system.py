@@ -27,6 +27,6 @@ RECOGNITION = SystemSpec(
         UPLOAD_MODEL,
     ),
     provides=("vocab_size", "tokenizer", "sample_rate", "stats", "seed"),
-    summary="speech recognition: audio to text, with times",
+    summary="Speech recognition: audio to text, with times",
     tasks=("asr",),
 )

@@ -24,20 +24,11 @@ class CTC(nn.Module):
         config: Options; None for the defaults.
         vocab_size: Number of tokens, blank included.
         input_size: Dimensions of hidden vectors.
-        dropout: Instead of the configuration's.
     """
 
-    def __init__(
-        self,
-        config: CTCConfig | None = None,
-        *,
-        vocab_size: int,
-        input_size: int,
-        dropout: float | None = None,
-    ) -> None:
+    def __init__(self, config: CTCConfig | None = None, *, vocab_size: int, input_size: int) -> None:
         super().__init__()
-        config = config or CTCConfig()
-        self.dropout = Dropout(config.dropout if dropout is None else dropout)
+        self.dropout = Dropout((config or CTCConfig()).dropout)
         self.out = nn.Linear(input_size, vocab_size)
 
     def log_probs(self, hidden: Tensor) -> Tensor:

@@ -7,8 +7,6 @@ from typing import Annotated, Literal
 
 from espnet3_core.component import Component, Slot
 
-Init = Literal["default", "xavier_uniform", "xavier_normal", "kaiming_uniform", "kaiming_normal"]
-
 
 @dataclass(kw_only=True)
 class EncoderStackConfig:

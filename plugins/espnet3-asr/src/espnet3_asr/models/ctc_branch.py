@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import torch
 from espnet3_core.errors import UserError
+from espnet3_speech.config import CTCConfig
 from espnet3_speech.losses import CTC, ctc_loss, too_short
 from torch import Tensor, nn
 
@@ -37,7 +38,7 @@ class CTCBranch(nn.Module):
         self.layers = tuple(config.intermediate_layers)
         self.weight = config.intermediate_weight
         self.length_normalized = config.length_normalized
-        self.head = CTC(vocab_size=vocab_size, input_size=encoder_size, dropout=config.ctc_dropout)
+        self.head = CTC(CTCConfig(dropout=config.ctc_dropout), vocab_size=vocab_size, input_size=encoder_size)
         self.feedback = nn.Linear(vocab_size, encoder_size) if config.self_conditioning else None
 
     def log_probs(self, features: Tensor) -> Tensor:
@@ -110,6 +111,6 @@ def _check(config: CTCLossConfig) -> None:
         )
 
 
-def as_mapping(parts: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def detached(parts: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The parts of a loss as values to log: without their graph."""
     return {name: value.detach() for name, value in parts.items()}

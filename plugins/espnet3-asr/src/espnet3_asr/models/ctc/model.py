@@ -10,7 +10,7 @@ from espnet3_speech.init import initialize
 from torch import Tensor
 
 from espnet3_asr.models.ctc.config import CTCConfig
-from espnet3_asr.models.ctc_branch import as_mapping
+from espnet3_asr.models.ctc_branch import detached
 from espnet3_asr.models.recogniser import Recogniser
 
 
@@ -48,4 +48,4 @@ class CTCModel(Recogniser):
         encoded = self.encode(speech, speech_lengths)
         parts = self.ctc(encoded, text, text_lengths)
         weight = torch.tensor(len(speech), device=speech.device)
-        return {"loss": parts["loss_ctc"], **as_mapping(parts), "weight": weight}
+        return {"loss": parts["loss_ctc"], **detached(parts), "weight": weight}

@@ -12,7 +12,7 @@ from espnet3_speech.losses import IGNORED, LabelSmoothingLoss, token_accuracy
 from torch import Tensor
 
 from espnet3_asr.models.ctc_attention.config import CTCAttentionConfig
-from espnet3_asr.models.ctc_branch import as_mapping
+from espnet3_asr.models.ctc_branch import detached
 from espnet3_asr.models.recogniser import Recogniser
 
 
@@ -78,7 +78,7 @@ class CTCAttention(Recogniser):
             loss = loss + self.ctc_weight * parts["loss_ctc"]
         parts["acc"] = token_accuracy(logits, labels)
         weight = torch.tensor(len(speech), device=speech.device)
-        return {"loss": loss, **as_mapping(parts), "weight": weight}
+        return {"loss": loss, **detached(parts), "weight": weight}
 
 
 def shifted(text: Tensor, lengths: Tensor, boundary: int) -> tuple[Tensor, Tensor]:
