@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib import import_module
 from typing import Any
 
@@ -59,3 +59,11 @@ def espnet3_executors() -> Iterable[Any]:
 def espnet3_publishers() -> Iterable[Any]:
     """A directory."""
     return _records("bundle", "PUBLISHERS")
+
+
+@hookimpl
+def espnet3_check_config(config: Mapping[str, Any]) -> Iterable[Any]:
+    """Packages of loggers, before hours of preparation rather than after them."""
+    from espnet3_core.train.loggers import missing_packages
+
+    return list(missing_packages(config.get("training") or {}))

@@ -7,6 +7,7 @@ from espnet3_core.train.checkpoints import (
     Kept,
     Selection,
     average_weights,
+    load_state,
     load_weights,
     resolve_checkpoint,
     save_weights,
@@ -88,6 +89,12 @@ def test_a_broken_file(tmp_path, name):
     (tmp_path / name).write_bytes(b"not a checkpoint")
     with pytest.raises(UserError, match=rf"{name}: cannot be read as a checkpoint"):
         load_weights(nn.Linear(1, 1), tmp_path / name)
+
+
+def test_a_state_dict_of_an_old_torch(tmp_path):
+    net = nn.Linear(1, 1)
+    torch.save(net.state_dict(), tmp_path / "old.pt", _use_new_zipfile_serialization=False)
+    assert load_state(tmp_path / "old.pt").keys() == net.state_dict().keys()
 
 
 def test_pickled_code_is_not_run(tmp_path):

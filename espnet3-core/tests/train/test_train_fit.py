@@ -215,12 +215,18 @@ def test_tensorboard_gets_the_values(tmp_path):
 
 
 def test_a_logger_whose_package_is_not_installed(tmp_path, monkeypatch):
+    from espnet3_core import _plugin as core_plugin
     from espnet3_core.train import loggers
     from espnet3_core.train.config import WandbConfig
 
     monkeypatch.setattr(loggers, "find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"core/wandb needs .*\n.*pip install 'espnet3-core\[wandb\]'"):
         loggers.wandb(WandbConfig(), experiment=tmp_path)
+    training = {"loggers": [{"_target_": "src.loggers.Mine"}, {"name": "core/wandb"}]}
+    (finding,) = core_plugin.espnet3_check_config({"training": training})
+    assert str(finding).startswith("training.loggers.1.name: core/wandb needs the package 'wandb'")
+    assert finding.hint == "pip install 'espnet3-core[wandb]'"
+    assert core_plugin.espnet3_check_config({"inference": {}}) == []
 
 
 @pytest.mark.parametrize("interval", ["step", "epoch"])

@@ -218,6 +218,9 @@ def load_state(path: Path) -> dict[str, Tensor]:
     Raises:
         UserError: The file cannot be read, or holds no weights.
     """
+    import pickle
+    import zipfile
+
     import torch
 
     path = Path(path)
@@ -228,9 +231,14 @@ def load_state(path: Path) -> dict[str, Tensor]:
             from safetensors.torch import load_file
 
             return load_file(str(path))
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except FileNotFoundError:
         raise UserError(f"{path}: no such checkpoint") from None
+    except pickle.UnpicklingError as error:  # whose message is about torch's own options
+        raise UserError(
+            f"{path}: cannot be read as a checkpoint: it is none, or holds other things than tensors",
+            hint="take a .safetensors file, last.ckpt, or a state dict written by torch.save",
+        ) from error
     except Exception as error:
         raise UserError(
             f"{path}: cannot be read as a checkpoint: {str(error).splitlines()[0]}",

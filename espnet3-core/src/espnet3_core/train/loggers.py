@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from espnet3_core.errors import UserError
+from espnet3_core.errors import Finding, UserError
 from espnet3_core.train.config import TensorBoardConfig, WandbConfig
+
+_PACKAGES = {"core/tensorboard": "tensorboard", "core/wandb": "wandb"}
 
 
 def tensorboard(config: TensorBoardConfig, *, experiment: Path) -> Any:
@@ -16,7 +19,7 @@ def tensorboard(config: TensorBoardConfig, *, experiment: Path) -> Any:
     Raises:
         UserError: The package is not installed.
     """
-    _require("tensorboard", "core/tensorboard")
+    _require("core/tensorboard")
     from lightning.pytorch.loggers import TensorBoardLogger
 
     return TensorBoardLogger(save_dir=experiment, name=None, version=config.directory)
@@ -28,7 +31,7 @@ def wandb(config: WandbConfig, *, experiment: Path) -> Any:
     Raises:
         UserError: The package is not installed.
     """
-    _require("wandb", "core/wandb")
+    _require("core/wandb")
     from lightning.pytorch.loggers import WandbLogger
 
     options = {"entity": config.entity, "tags": list(config.tags), "mode": config.mode, "resume": "allow"}
@@ -53,7 +56,21 @@ def _new_run(path: Path) -> str:
     return identity
 
 
-def _require(package: str, name: str) -> None:
+def missing_packages(training: Mapping[str, Any]) -> Iterator[Finding]:
+    """Loggers of a training configuration whose packages are not installed."""
+    for index, node in enumerate(training.get("loggers") or ()):
+        name = node.get("name") if isinstance(node, Mapping) else None
+        package = _PACKAGES.get(str(name).rpartition(":")[2])
+        if package and find_spec(package) is None:
+            yield Finding(
+                message=f"{name} needs the package {package!r}, which is not installed",
+                hint=f"pip install 'espnet3-core[{package}]'",
+                key=f"training.loggers.{index}.name",
+            )
+
+
+def _require(name: str) -> None:
+    package = _PACKAGES[name]
     if find_spec(package) is None:
         raise UserError(
             f"training.loggers: {name} needs the package {package!r}, which is not installed",
