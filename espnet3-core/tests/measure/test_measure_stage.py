@@ -135,6 +135,7 @@ def test_scores_files_and_table(context: Context, capsys: pytest.CaptureFixture[
     lines = (context.results_file("dev").parent / "acc.jsonl").read_text().splitlines()
     assert [json.loads(line) for line in lines] == [{"id": "b", "right": True}, {"id": "a", "right": False}]
     out = capsys.readouterr().out
+    assert all(line == line.rstrip() for line in out.splitlines())
     assert "acc" in out
     assert "failed 1" in out
     assert context.data["dev"].decoded == 0

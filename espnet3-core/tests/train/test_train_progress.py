@@ -2,8 +2,14 @@ import io
 import sys
 
 import pytest
-from espnet3_core.train.progress import record_line
+from espnet3_core.train.progress import _short_words, record_line
 from toy_training import ToyContext, run_toy, toy_config
+
+
+def test_a_bar_has_room_beside_its_words_on_80_columns():
+    record = {"kind": "interval", "epoch": 100, "step": 9, "lr": 0.000123456, "train/loss": 123.456}
+    words = _short_words(record | {"train/loss_ctc": 1.0, "utterances_per_second": 3.0, "data_wait": 0.1})
+    assert words == "loss 123.5  lr 0.000123"
 
 
 def test_lines_put_the_loss_first_and_say_how_fast():

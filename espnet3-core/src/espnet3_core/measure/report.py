@@ -27,7 +27,13 @@ def print_table(scores: Mapping[str, Mapping[str, Mapping[str, Any]]], file: IO[
     for label, tests in scores.items():
         for test, values in tests.items():
             table.add_row(label, test, *_cells(values))
-    console.print(table)
+    if console.is_terminal:
+        console.print(table)
+        return
+    with console.capture() as capture:
+        console.print(table)
+    for line in capture.get().splitlines():
+        console.file.write(line.rstrip() + "\n")  # rich fills lines up with blanks
 
 
 def _cells(values: Mapping[str, Any]) -> tuple[str, str, str]:

@@ -36,7 +36,7 @@ class TrainingProgress(ProgressBar):
     def report(self, record: dict[str, Any]) -> None:
         """A line for a record of the journal; interval lines only where there is no bar."""
         if record["kind"] == "interval" and self._bar is not None:
-            self._bar.update(self._task, description=f"epoch {record['epoch']}  {_interval_words(record)}")
+            self._bar.update(self._task, description=f"epoch {record['epoch']}  {_short_words(record)}")
         elif record["kind"] != "valid" or self._bar is None:
             hidden = () if self._bar is not None else ("valid/",)
             logger.info("%s", record_line(record, hidden if record["kind"] == "epoch" else ()))
@@ -80,7 +80,7 @@ class TrainingProgress(ProgressBar):
 
         self._bar = Progress(
             TextColumn("{task.description}"),
-            BarColumn(),
+            BarColumn(bar_width=20),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
             console=Console(stderr=True),
@@ -114,6 +114,12 @@ def _interval_words(record: dict[str, Any]) -> str:
     rate = f"{record['utterances_per_second']:.1f} utt/s"
     wait = f"data wait {100 * record['data_wait']:.0f} %"
     return f"{_values(record)}, lr {record['lr']:.3g}, {rate}{padded}, {wait}"
+
+
+def _short_words(record: dict[str, Any]) -> str:
+    """What fits beside a bar on a terminal of 80 columns."""
+    loss = f"loss {record['train/loss']:.4g}  " if "train/loss" in record else ""
+    return f"{loss}lr {record['lr']:.3g}"
 
 
 def _values(record: dict[str, Any]) -> str:
