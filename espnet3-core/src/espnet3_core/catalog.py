@@ -142,7 +142,7 @@ class Catalog:
             UserError: No such component, several, or one of another role.
         """
         where = f"{path}: " if path else ""
-        ref = Ref.parse(name)
+        ref = Ref.parse(name, (entry.name for entry in self.components(kind, role)))
         entries = self._entries.get((kind, ref.name), [])
         if ref.distribution:
             wanted = normalize_distribution(ref.distribution)

@@ -34,17 +34,21 @@ class Ref:
         return f"{self.namespace}/{self.ident}"
 
     @classmethod
-    def parse(cls, text: str) -> Ref:
+    def parse(cls, text: str, known: Iterable[str] = ()) -> Ref:
         """Parse a name.
+
+        Args:
+            text: The name.
+            known: Names that may have been meant where ``text`` is none.
 
         Raises:
             UserError: ``text`` is not a component name.
         """
         match = _REF.fullmatch(text)
         if match is None:
+            shape = "names are lower case and look like namespace/name, for example asr/ctc"
             raise UserError(
-                f"{text!r} is not a component name",
-                hint="names are lower case and look like namespace/name, for example asr/ctc",
+                f"{text!r} is not a component name", hint=did_you_mean(text.lower(), known, otherwise=shape)
             )
         return cls(match["namespace"], match["ident"], match["distribution"])
 

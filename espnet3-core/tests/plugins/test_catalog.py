@@ -54,6 +54,7 @@ def test_errors_say_what_to_do(catalog):
     assert "did you mean acme/rnn_ctc?" in failing(catalog, "model", "acme/rnn_ctx", path="training.model")
     assert failing(catalog, "model", "acme/rnn_ctx", path="training.model").startswith("training.model: ")
     assert "is a module, and a model is needed" in failing(catalog, "model", "acme/lstm")
+    assert "did you mean 'acme/rnn_ctc'?" in failing(catalog, "model", "rnn_ctc")
     wrong_role = failing(catalog, "module", "acme/head", role="encoder")
     assert "is a decoder module, and a encoder is needed" in wrong_role
     assert "acme/lstm" in wrong_role

@@ -36,9 +36,9 @@ def matching(name: str) -> list[Registered]:
     Raises:
         UserError: There is none.
     """
-    ref = Ref.parse(name)
     catalog = current_catalog()
     everything = catalog.components()
+    ref = Ref.parse(name, (entry.name for entry in everything))
     found = [entry for entry in everything if entry.name == ref.name]
     if ref.distribution:
         wanted = normalize_distribution(ref.distribution)
