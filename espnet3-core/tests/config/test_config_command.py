@@ -71,6 +71,13 @@ def test_diff_of_a_recipe_with_itself_and_with_a_saved_file(toy_recipe, toy_yaml
     assert rows == [{"key": "training.seed", "left": {"value": 3}, "right": {"value": 8}}]
 
 
+def test_diff_of_stems_inside_a_recipe(toy_recipe, toy_yaml, tmp_path, capsys, monkeypatch):
+    toy_recipe({"conf/training_b.yaml": toy_yaml.replace("layers: 5", "layers: 6")})
+    monkeypatch.chdir(tmp_path)
+    assert main(["config", "diff", "training", "training_b"]) == 0
+    assert capsys.readouterr().out == "training.model.layers: 5 -> 6\n"
+
+
 def test_differences_by_key():
     left = {"a": 1, "b": {"c": [1, 2], "d": 1}, "e": [{"x": 1}, {"y": 1}], "f": True, "g": 1}
     right = {"g": 1.0, "b": {"c": [1, 3], "d": 1}, "e": [{"x": 2}], "f": 1}

@@ -57,6 +57,8 @@ def test_a_wrong_folder_names_the_recipes_nearby(toy, monkeypatch):
     with pytest.raises(UserError, match="a folder inside the recipe") as caught:
         Recipe.load("toy/conf")
     assert caught.value.hint == f"use {toy}"
+    with pytest.raises(UserError, match=r"nowhere is not a recipe: there is no such folder"):
+        Recipe.load(toy / "nowhere")
 
 
 def test_what_is_required_and_missing_is_the_pip_line(toy):

@@ -118,6 +118,13 @@ def test_espnet3_s_options_are_translated(toy):
     assert translate(toy, ["--stages", "all"]) == ["run", str(toy)]
 
 
+def test_a_stray_word_after_run_py_is_not_ignored(toy, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        translate(toy, ["train"])
+    assert stopped.value.code == 2
+    assert "'train' is neither an option nor an override" in capsys.readouterr().err
+
+
 def test_a_recipe_runs_as_a_script(toy):
     (toy / "run.py").write_text("from espnet3_core.cli.recipe_main import main\n\nmain(__file__)\n")
     done = subprocess.run(

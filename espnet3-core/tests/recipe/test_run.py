@@ -248,6 +248,9 @@ def test_a_stage_that_runs_elsewhere_is_not_started_again(toy):
         ({"overrides": ["trainng.seed=3"]}, "no role 'trainng'", "did you mean 'training'"),
         ({"tag": "a b"}, "'a b' cannot be", "letters"),
         ({"stems": {"training": "trainin"}}, "trainin.yaml", "did you mean 'training'"),
+        ({"stems": {"trainin": "small"}}, "there is no role 'trainin'", "did you mean 'training'"),
+        ({"stages": "trian"}, "no stage 'trian'", "did you mean 'train'"),
+        ({"overrides": "trainng.seed=3"}, "no role 'trainng'", "did you mean 'training'"),
     ],
 )
 def test_mistakes_are_told_and_touch_nothing(toy, options, message, hint):

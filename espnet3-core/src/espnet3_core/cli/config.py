@@ -176,6 +176,10 @@ def _operand(text: str) -> dict[str, tuple[dict[str, Any], dict[str, Any] | None
     folder, colon, stem = text.rpartition(":")
     if colon and Path(folder).is_dir():
         return _of_recipe(Recipe.load(folder), [stem])
+    if not path.exists() and Path(RECIPE_FILE).is_file():
+        here = Recipe.load()
+        if text in here.stems():
+            return _of_recipe(here, [text])
     recipe = Recipe.load(text)
     return _of_recipe(recipe, [role for role in recipe.system.roles if role in recipe.stems(role)])
 

@@ -46,7 +46,9 @@ def translate(recipe: Path, words: Sequence[str]) -> list[str]:
     parser.add_argument("--tag", help="name of the experiment")
     parser.add_argument("overrides", nargs="*", metavar="ROLE.KEY=VALUE")
     args = parser.parse_intermixed_args(list(words))
-    _, overrides = split_words(args.overrides)
+    folder, overrides = split_words(args.overrides)
+    if folder != ".":
+        parser.error(f"{folder!r} is neither an option nor an override; overrides look like ROLE.KEY=VALUE")
     translated = ["run", str(recipe), *overrides]
     for role in known_roles():
         if stem := getattr(args, f"config_{role}"):

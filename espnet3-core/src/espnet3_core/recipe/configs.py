@@ -189,5 +189,20 @@ def check_overrides(overrides: Sequence[str], roles: Sequence[str]) -> None:
             )
 
 
+def check_roles(stems: Mapping[str, str], roles: Sequence[str]) -> None:
+    """Every file is for a role of the system, or for one that all systems know.
+
+    Raises:
+        UserError: One is not.
+    """
+    from espnet3_core.config.roles import SCHEMAS
+    from espnet3_core.names import did_you_mean
+
+    for role, stem in stems.items():
+        if role not in roles and role not in SCHEMAS:
+            hint = did_you_mean(role, roles, otherwise=f"roles are: {', '.join(roles)}")
+            raise UserError(f"{role}={stem}: there is no role {role!r}", hint=hint)
+
+
 def _role_of(override: str) -> str:
     return override.lstrip("+~").partition("=")[0].partition(".")[0]

@@ -274,7 +274,7 @@ def find_recipes(directory: Path, limit: int = 20) -> list[Path]:
 
 
 def _not_a_recipe(given: Path, folder: Path) -> UserError:
-    for parent in folder.parents:
+    for parent in folder.parents if folder.is_dir() else ():
         if (parent / RECIPE_FILE).is_file():
             return UserError(
                 f"{given} is a folder inside the recipe {parent}, not a recipe", hint=f"use {parent}"

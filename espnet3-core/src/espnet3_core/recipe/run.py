@@ -53,6 +53,8 @@ def run(
         UserError: Anything the user can mend; :class:`espnet3_core.errors.Interrupted` when stopped.
     """
     found = recipe if isinstance(recipe, Recipe) else Recipe.load(Path(recipe))
+    stages = [stages] if isinstance(stages, str) else stages
+    overrides = [overrides] if isinstance(overrides, str) else overrides
     with named_errors(found.directory):
         selected = select(found.system, stages, from_, to)
     level = logging.INFO if launch.rank() == 0 else logging.WARNING

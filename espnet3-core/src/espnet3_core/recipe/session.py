@@ -13,6 +13,7 @@ from espnet3_core.recipe import launch, logs, plan
 from espnet3_core.recipe.configs import (
     Configs,
     check_overrides,
+    check_roles,
     comes_after_training,
     training_differences,
 )
@@ -76,6 +77,7 @@ def open_session(
     """What the stages of a run share. The recipe must be active."""
     roles = recipe.system.roles
     check_overrides(overrides, roles)
+    check_roles(stems or {}, roles)
     chosen = {role: stem_of((stems or {}).get(role, role)) for role in (*roles, *(stems or {}))}
     experiment = Experiment.of(recipe.directory, tag or chosen.get("training", "training"))
     return Session(
