@@ -94,9 +94,16 @@ def test_changes_are_told_key_by_key():
         "training.gone": "x",
         "after.train": "a",
         "code.src/model.py": "a",
+        "training.path": "a",
         "file.a": "1",
     }
-    new = {"training.seed": 2, "training.added": [1], "after.train": "b", "code.src/model.py": "b"}
+    new = {
+        "training.seed": 2,
+        "training.path": "a",
+        "training.added": [1],
+        "after.train": "b",
+        "code.src/model.py": "b",
+    }
     assert changes(old, new) == [
         "training.seed: 1 -> 2",
         "training.added: (not set) -> [1]",
@@ -106,6 +113,8 @@ def test_changes_are_told_key_by_key():
         "a cannot be read any more",
     ]
     assert changes(old, dict(old)) == []
+    other = {"training.path": "b", "file.b": "2"}
+    assert changes({"training.path": "a", "file.a": "1"}, other) == ['training.path: "a" -> "b"']
 
 
 def test_outputs_are_digested_by_name_and_content(tmp_path):

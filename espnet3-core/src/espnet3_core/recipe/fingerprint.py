@@ -189,11 +189,19 @@ def _imports(file: Path, package: Sequence[str]) -> Iterator[str]:
 def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """What differs between two sets of parts, one line each: ``training.model.layers: 6 -> 12``."""
     lines: list[str] = []
+    implied: list[str] = []  # by another value of the key that names the file
     for key in dict.fromkeys([*new, *old]):
         before, after = old.get(key, _ABSENT), new.get(key, _ABSENT)
         if before != after:
-            lines.append(_change(key, before, after))
-    return lines
+            named = not key.startswith("file.") or (_names(key, old) and _names(key, new))
+            (lines if named else implied).append(_change(key, before, after))
+    return lines or implied
+
+
+def _names(key: str, parts: Mapping[str, Any]) -> bool:
+    """Whether a value among the parts is the path of ``file.<path>``."""
+    text = key.removeprefix("file.")
+    return any(value == text or (isinstance(value, list) and text in value) for value in parts.values())
 
 
 def _change(key: str, before: Any, after: Any) -> str:
