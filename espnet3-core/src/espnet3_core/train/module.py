@@ -118,6 +118,10 @@ class TrainingModule(LightningModule):
         groups = parameter_groups(self.model, config.parameters)
         optimizer = config.optimizer.build(parameters=groups, params=groups)
         check_group_options(optimizer, config.parameters)
+        if getattr(self.trainer.precision_plugin, "scaler", None) is None:
+            # Fused optimizers could unscale gradients themselves. Lightning therefore refuses to clip them
+            # under mixed precision, also where nothing scales gradients: with bf16, and on the CPU.
+            optimizer._step_supports_amp_scaling = False
         if config.scheduler is None:
             return optimizer
         return {"optimizer": optimizer, "lr_scheduler": self._schedule(optimizer)}
