@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import importlib
+import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
+from espnet3_core.cli.main import main
 from espnet3_core.recipe.sources import sources_of
 
 RECIPES = Path(__file__).parents[2] / "recipes"
@@ -27,6 +31,22 @@ def recipe_module() -> Callable[[str, str], ModuleType]:
             return importlib.import_module(module)
 
     return load
+
+
+@pytest.fixture
+def run_recipe(tmp_path: Path) -> Callable[..., dict[str, Any]]:
+    """Runs a copy of a recipe through its scores, which it returns."""
+
+    def run(recipe: str, *arguments: str) -> dict[str, Any]:
+        copy = tmp_path / "copy"
+        leave = shutil.ignore_patterns("data", "download", "exp", "__pycache__")
+        shutil.copytree(RECIPES / recipe, copy, ignore=leave)
+        assert main(["run", str(copy), *arguments]) == 0
+        (scores,) = copy.glob("exp/*/*/metrics.json")
+        found: dict[str, Any] = json.loads(scores.read_text("utf-8"))
+        return found
+
+    return run
 
 
 @pytest.fixture

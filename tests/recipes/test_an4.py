@@ -96,3 +96,15 @@ def test_real_an4_files(builder_module, tmp_path):
     assert parts["valid"]
     durations = {item["id"]: len(item["speech"]) / 16000 for items in parts.values() for item in items}
     assert durations["an251-fash-b"] == pytest.approx(1.0, abs=0.05)
+
+
+@pytest.mark.skipif(not MINI.is_dir(), reason="an4_mini is not on this machine")
+def test_every_stage_on_real_an4_files(run_recipe):
+    scores = run_recipe(
+        "an4/asr",
+        "--training=training_mini_transformer",
+        "--inference=inference_mini",
+        f"training.dataset.builder.corpus={MINI.resolve()}",
+    )
+    assert scores["wer"]["test"]["utterances"] == 2
+    assert scores["wer"]["test"]["reference_length"] == 10

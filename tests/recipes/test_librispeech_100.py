@@ -84,3 +84,30 @@ def test_an_utterance_without_audio_is_named(builder_module, corpus, tmp_path):
 def test_an_unknown_part(builder_module, tmp_path):
     with pytest.raises(UserError, match="LibriSpeech has no part dev-cleen"):
         builder_module.LibriSpeechBuilder(parts=["dev-cleen"], recipe_dir=tmp_path)
+
+
+def test_every_stage_on_a_miniature(run_recipe, corpus, monkeypatch):
+    """The recipe with its optimizer, schedule, precision and search, on a smaller model."""
+    noise = np.random.default_rng(0)
+    for path in corpus.glob("*/*/*/*.flac"):
+        soundfile.write(path, 0.1 * noise.standard_normal(16000), 16000)
+    monkeypatch.setenv("LIBRISPEECH", str(corpus))
+    encoder = {
+        "num_blocks": 1,
+        "output_size": 16,
+        "attention_heads": 2,
+        "linear_units": 16,
+        "cgmlp_units": 16,
+    }
+    decoder = {"num_blocks": 1, "linear_units": 16}
+    scores = run_recipe(
+        "librispeech_100/asr",
+        "training.tokenizer.vocab_size=22",
+        *(f"training.model.encoder.{key}={value}" for key, value in encoder.items()),
+        *(f"training.model.decoder.{key}={value}" for key, value in decoder.items()),
+        "training.batch.workers=0",
+        "training.trainer.max_epochs=1",
+        "inference.search.beam_size=2",
+    )
+    assert set(scores["wer"]) == {"dev-clean", "dev-other", "test-clean", "test-other"}
+    assert scores["wer"]["test-other"]["utterances"] == 4
