@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 import yaml
-from espnet3_asr.templates.prepare import prepare, split
+from espnet3_asr.templates.prepare import FEW_TO_SELECT, checkpoint, prepare, split
 from espnet3_asr.templates.sizes import choose, tokenizer_for
 from espnet3_asr.templates.user_data import Utterance
 from espnet3_core.config.check import check_folder
@@ -56,6 +56,13 @@ def test_a_recipe_from_a_csv_with_aliases_passes_the_check(data, tmp_path):
     assert training["dataset"]["sample_rate"] == 11025
     assert training["tokenizer"] == {"name": "asr/char"}
     assert check_folder(tmp_path / "r").findings == ()
+
+
+def test_few_validation_utterances_select_nothing(data, tmp_path):
+    create_recipe(tmp_path / "r", system="asr/recognition", data=str(data))
+    chosen = yaml.safe_load((tmp_path / "r" / "conf" / "inference.yaml").read_text())
+    assert chosen["checkpoint"] == "last"
+    assert checkpoint(FEW_TO_SELECT) == checkpoint(None) == "average"
 
 
 def test_without_data_the_recipe_passes_the_check_too(tmp_path):

@@ -18,6 +18,8 @@ SHARE = 0.1
 """Part of the data for validation, and for the test where none is given."""
 FEW = 50
 """Fewer utterances than this are split by rank."""
+FEW_TO_SELECT = 20
+"""The loss of fewer validation utterances says too little to choose weights by."""
 SPLITS = {
     "train": ("train", "training"),
     "valid": ("valid", "validation", "val", "dev", "development"),
@@ -56,6 +58,7 @@ def prepare(directory: Path, data: str | None, options: Mapping[str, Any]) -> di
         "notes": about if data else "",
         "sample_rate": corpus.rate,
         "reading": reading(corpus),
+        "checkpoint": checkpoint(len(parts["valid"]) if parts else None),
         "train": _LIST.format("train"),
         "valid": _LIST.format("valid"),
         "test_manifest": _LIST.format("test"),
@@ -112,6 +115,13 @@ def write_list(path: Path, utterances: list[Utterance]) -> None:
     columns = [name for name in lines[0] if any(cells[name] for cells in lines)]
     rows = ["\t".join(columns), *("\t".join(cells[name] for name in columns) for cells in lines)]
     atomic_write_text(path, "\n".join(rows) + "\n")
+
+
+def checkpoint(valid: int | None) -> str:
+    """Value of ``inference.checkpoint``, by the number of validation utterances (None: not known)."""
+    if valid is None or valid >= FEW_TO_SELECT:
+        return "average"
+    return f"last  # not average: {valid} validation utterance(s) cannot tell which weights are best"
 
 
 def reading(corpus: Corpus) -> str:
