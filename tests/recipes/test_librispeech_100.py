@@ -1,6 +1,8 @@
 import numpy as np
 import pytest
 import soundfile
+import yaml
+from espnet3_core.build import build
 from espnet3_core.data.builder import run_builder
 from espnet3_core.data.config import ManifestConfig
 from espnet3_core.data.manifest import open_manifest
@@ -111,3 +113,11 @@ def test_every_stage_on_a_miniature(run_recipe, corpus, monkeypatch):
     )
     assert set(scores["wer"]) == {"dev-clean", "dev-other", "test-clean", "test-other"}
     assert scores["wer"]["test-other"]["utterances"] == 4
+
+
+def test_the_model_has_the_published_number_of_parameters(recipes):
+    """38.47 M, with 5,000 tokens."""
+    training = yaml.safe_load((recipes / "librispeech_100/asr/conf/training.yaml").read_text("utf-8"))
+    needs = {"vocab_size": 5000, "sample_rate": 16000, "stats": None, "tokenizer": None}
+    model = build(training["model"], needs, kind="model", path="training.model")
+    assert sum(parameter.numel() for parameter in model.parameters()) == 38_471_952
