@@ -56,6 +56,14 @@ def test_four_steps_run_once(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "source.txt"]
 
 
+def test_what_is_built_needs_no_source(tmp_path: Path) -> None:
+    builder = Words(tmp_path)
+    run_builder(builder)
+    builder.source.unlink()
+    assert run_builder(builder) is False
+    assert builder.steps == ["prepare", "one", "two"]
+
+
 def test_an_interrupted_build_is_continued_and_never_looks_complete(tmp_path: Path) -> None:
     builder = Words(tmp_path)
     builder.stop_at = "two"

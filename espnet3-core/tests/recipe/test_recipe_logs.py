@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import logging
+import os
 
 import pytest
+from espnet3_core.errors import UserError
 from espnet3_core.recipe import logs
 from espnet3_core.recipe.launch import process_count, rank
 from espnet3_core.recipe.progress import progress
@@ -44,6 +46,21 @@ def test_a_stage_s_log_grows_run_by_run(tmp_path):
     assert [line for line in lines if line.startswith("run:")] == ["run: 0", "run: 1"]
     assert sum("INFO espnet3: message" in line for line in lines) == 2
     assert sum("WARNING other.library: careful" in line for line in lines) == 2
+
+
+def test_a_log_on_a_full_disk_hides_nothing(tmp_path, capsys):
+    if not os.path.exists("/dev/full"):
+        pytest.skip("no /dev/full here")
+    handler = logs._LogFile("/dev/full")
+    handler.emit(logging.makeLogRecord({"msg": "lost"}))
+    handler.close()
+    assert capsys.readouterr().err == ""
+    (tmp_path / "train.log").symlink_to("/dev/full")
+    with (
+        pytest.raises(UserError, match=r"cannot write .*train.log: the disk is full"),
+        logs.log_file(tmp_path / "train.log", "head"),
+    ):
+        pass
 
 
 def test_the_console_shows_core_s_lines_and_others_warnings(capsys):

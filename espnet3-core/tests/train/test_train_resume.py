@@ -1,3 +1,4 @@
+import errno
 import json
 import multiprocessing
 import os
@@ -11,7 +12,7 @@ import pytest
 import torch
 from espnet3_core.component import Component
 from espnet3_core.config.roles import BestConfig, CheckpointConfig
-from espnet3_core.errors import Interrupted
+from espnet3_core.errors import Interrupted, UserError
 from safetensors.torch import load_file
 from toy_training import Died, ToyContext, Trace, read_trace, run_toy, toy_config
 
@@ -215,3 +216,14 @@ class WorkerSignals(Trace):
             self.sent = True
             for child in multiprocessing.active_children():
                 os.kill(child.pid, signal.SIGINT)
+
+
+def test_half_a_checkpoint_is_not_left_on_a_full_disk(tmp_path, monkeypatch):
+    def full(temporary, target):
+        assert temporary.stat().st_size
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("espnet3_core.train.checkpointing._replace", full)
+    with pytest.raises(UserError, match="the disk is full"):
+        run_toy(context_for(tmp_path))
+    assert not list((tmp_path / "checkpoints").glob(".*"))

@@ -123,6 +123,10 @@ def run_builder(builder: DatasetBuilder) -> bool:
     name = type(builder).__name__
     output = Path(builder.output)
     with file_lock(output.parent / f".{output.name}.lock"):
+        # What is built needs no source: the corpus may have been moved away since.
+        if builder.is_built():
+            _log.info("%s: %s is up to date", name, output)
+            return False
         if builder.is_source_prepared():
             _log.info("%s: the corpus is there", name)
         else:
@@ -133,9 +137,6 @@ def run_builder(builder: DatasetBuilder) -> bool:
                     f"{name}: the corpus is still not there after prepare_source()",
                     hint="is_source_prepared() looks elsewhere, or the source is not complete",
                 )
-        if builder.is_built():
-            _log.info("%s: %s is up to date", name, output)
-            return False
         _log.info("%s: building %s", name, output)
         builder.build()
         if not builder.is_built():

@@ -8,6 +8,7 @@ import socket
 import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -73,7 +74,8 @@ class Execution:
             except BaseException as error:
                 self._end(record, start)
                 _tell(record, error)
-                record.write(self.path)
+                with suppress(UserError):  # a full disk: the error says so, and would be hidden
+                    record.write(self.path)
                 if isinstance(error, KeyboardInterrupt):
                     message = f"{stage.name} was interrupted"
                     raise Interrupted(message, hint="the same command continues") from error

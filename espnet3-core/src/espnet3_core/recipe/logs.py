@@ -10,11 +10,11 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from espnet3_core.files import make_directory
+from espnet3_core.files import disk_errors, make_directory
 
 if TYPE_CHECKING:
     from espnet3_core.catalog import Catalog
@@ -150,6 +150,18 @@ def console(level: int = logging.INFO) -> Iterator[logging.Logger]:
         logger.setLevel(former[1])
 
 
+class _LogFile(logging.FileHandler):
+    """A stage's log file. On a full disk it stays behind: what stops the run says why."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handleError(record)
+
+    def close(self) -> None:
+        with suppress(OSError):  # what is in the buffer is lost
+            super().close()
+
+
 @contextmanager
 def log_file(path: Path | None, head: str) -> Iterator[None]:
     """Write all that is logged in a block to the end of a file, below a header; None writes nothing."""
@@ -157,9 +169,9 @@ def log_file(path: Path | None, head: str) -> Iterator[None]:
         yield
         return
     make_directory(path.parent)
-    with path.open("a", encoding="utf-8") as stream:
+    with disk_errors(path), path.open("a", encoding="utf-8") as stream:
         stream.write(f"{'=' * 20}\n{head}\n{'=' * 20}\n")
-    handler = logging.FileHandler(path, encoding="utf-8")
+    handler = _LogFile(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     root = logging.getLogger()
     root.addHandler(handler)

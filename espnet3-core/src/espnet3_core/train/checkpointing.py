@@ -131,10 +131,14 @@ class Checkpointing(Checkpoint):
         if position.batch == 0:
             self._means["epoch"] = [[] for _ in self._means["epoch"]]
         temporary = self.directory / f".{LAST}.tmp"
-        with disk_errors(temporary):
-            trainer.save_checkpoint(temporary)
-            if trainer.is_global_zero:
-                _replace(temporary, self.directory / LAST)
+        try:
+            with disk_errors(temporary):
+                trainer.save_checkpoint(temporary)
+                if trainer.is_global_zero:
+                    _replace(temporary, self.directory / LAST)
+        except BaseException:
+            temporary.unlink(missing_ok=True)  # half a checkpoint on a full disk
+            raise
         self._saved_at = position
         if trainer.is_global_zero:
             self._sweep()

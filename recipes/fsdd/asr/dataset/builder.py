@@ -41,7 +41,8 @@ class FSDDBuilder(DatasetBuilder):
 
     Split ``official`` tests on the corpus's own test recordings (index 0 to 4) and selects on index 5 to 7.
     Split ``unseen`` trains on four speakers, selects on lucas and tests on theo. Manifests and audio go to
-    ``data/<split>``; the column ``recordings`` names the recordings of each string.
+    ``data/<split>``; the column ``recordings`` names the recordings of each string. Beside them, ``noise``
+    holds background noise for augmentation.
 
     Args:
         corpus: Folder of the corpus, or of its ``recordings``; None looks in ``$ESPNET3_CORPORA/fsdd`` and
@@ -97,7 +98,7 @@ class FSDDBuilder(DatasetBuilder):
 
     def settings(self) -> Mapping[str, object]:
         """What decides the content of the dataset."""
-        return {"version": 1, "corpus": CHECKSUM, "passes": list(self.passes), "strings": self.version}
+        return {"version": 2, "corpus": CHECKSUM, "passes": list(self.passes), "strings": self.version}
 
     def build(self) -> None:
         """Write audio and manifests."""
@@ -110,6 +111,7 @@ class FSDDBuilder(DatasetBuilder):
             for part in self._parts():
                 strings = make_strings(part.recordings, part.name, part.passes, self.version)
                 _write_part(folder, part.name, strings, audio)
+            _write_noise(folder / "noise")
 
     def _parts(self) -> list[Part]:
         train, test = self.passes
@@ -180,3 +182,15 @@ def _write_part(
         used = " ".join(recording.name for recording in string.recordings)
         rows.append("\t".join((string.id, path, string.text, string.speaker, used)))
     atomic_write_text(folder / f"{name}.tsv", "\n".join(rows) + "\n")
+
+
+def _write_noise(folder: Path) -> None:
+    """Half a minute each of noise whose power falls by 0, 3 and 6 dB per octave (white, pink, brown)."""
+    folder.mkdir(exist_ok=True)
+    # RandomState, unlike numpy's newer generators, promises the same values in every version.
+    white = np.random.RandomState(0).standard_normal(30 * SAMPLE_RATE)
+    spectrum = np.fft.rfft(white)
+    hertz = np.maximum(np.fft.rfftfreq(len(white), 1 / SAMPLE_RATE), 50.0)
+    for name, slope in (("white", 0.0), ("pink", 0.5), ("brown", 1.0)):
+        noise = np.fft.irfft(spectrum / hertz**slope)
+        soundfile.write(folder / f"{name}.flac", 0.1 * noise / noise.std(), SAMPLE_RATE, subtype="PCM_16")
