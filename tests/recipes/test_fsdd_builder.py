@@ -99,3 +99,16 @@ def test_without_corpus_and_network_the_message_names_the_sample(builder_module,
 def test_a_misspelt_split(builder_module, tmp_path):
     with pytest.raises(UserError, match="'offical' is not a split"):
         make(builder_module, tmp_path, split="offical")
+
+
+@pytest.mark.parametrize(("name", "slope"), [("white", 0), ("pink", -3), ("brown", -6)])
+def test_noise_falls_by_so_many_db_per_octave(builder_module, tmp_path, name, slope):
+    builder_module._write_noise(tmp_path)
+    samples, rate = soundfile.read(tmp_path / f"{name}.flac")
+    power = np.abs(np.fft.rfft(samples)) ** 2
+    hertz = np.fft.rfftfreq(len(samples), 1 / rate)
+    octaves = [
+        10 * np.log10(power[(hertz >= f) & (hertz < 2 * f)].mean()) for f in (125, 250, 500, 1000, 2000)
+    ]
+    assert np.diff(octaves) == pytest.approx([slope] * 4, abs=0.5)
+    assert len(samples) == 30 * rate
