@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from espnet3_speech.ranges import check_shares
+
 
 @dataclass(kw_only=True)
 class CTCConfig:
@@ -11,3 +13,6 @@ class CTCConfig:
 
     dropout: float = 0.0
     """Dropout of hidden vectors before the output layer."""
+
+    def __post_init__(self) -> None:
+        check_shares(self, "dropout")

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from espnet3_core.component import Component, Slot
+from espnet3_speech.ranges import check_shares
 
 
 @dataclass(kw_only=True)
@@ -44,3 +45,6 @@ class CTCLossConfig(EncoderStackConfig):
     """Share of the intermediate losses' mean in the CTC loss; counts only with intermediate layers."""
     self_conditioning: bool = False
     """Feed the intermediate CTC predictions back into the following encoder layers."""
+
+    def __post_init__(self) -> None:
+        check_shares(self, "ctc_dropout")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from espnet3_speech.ranges import check_shares, check_sizes
+
 
 @dataclass(kw_only=True)
 class TransformerDecoderConfig:
@@ -26,3 +28,9 @@ class TransformerDecoderConfig:
     """Dropout of attention weights over tokens."""
     cross_attention_dropout: float = 0.0
     """Dropout of attention weights over encoder frames."""
+
+    def __post_init__(self) -> None:
+        check_sizes(self, "attention_heads", "linear_units", "num_blocks")
+        check_shares(
+            self, "dropout", "positional_dropout", "self_attention_dropout", "cross_attention_dropout"
+        )

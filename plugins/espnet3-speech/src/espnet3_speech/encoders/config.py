@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from espnet3_speech.ranges import check_shares, check_sizes
+
 Positions = Literal["abs_pos", "rel_pos", "rope", "none"]
 Norm = Literal["batch_norm", "layer_norm"]
 Act = Literal["relu", "swish", "gelu"]
@@ -41,6 +43,10 @@ class BlocksConfig:
     checkpointing: bool = False
     """Compute blocks again in the backward pass instead of keeping their insides: slower, less memory."""
 
+    def __post_init__(self) -> None:
+        check_sizes(self, "output_size", "attention_heads", "linear_units", "num_blocks", "stack")
+        check_shares(self, "dropout", "positional_dropout", "attention_dropout", "layer_drop")
+
 
 @dataclass(kw_only=True)
 class TransformerConfig(BlocksConfig):
@@ -71,6 +77,10 @@ class ConformerConfig(BlocksConfig):
     conv_norm: Norm = "batch_norm"
     """Normalization after the depthwise convolution; batch_norm leaves padding out."""
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_sizes(self, "conv_kernel")
+
 
 @dataclass(kw_only=True)
 class FastConformerConfig(ConformerConfig):
@@ -82,6 +92,10 @@ class FastConformerConfig(ConformerConfig):
     """Channels of the subsampling convolutions."""
     input_layer: Literal["dw_striding"] = "dw_striding"
     """Depthwise-separable subsampling by 8; nothing else."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_sizes(self, "subsampling_channels")
 
 
 @dataclass(kw_only=True)
@@ -111,6 +125,10 @@ class EBranchformerConfig(BlocksConfig):
     merge_kernel: int = 31
     """Frames of the depthwise convolution that merges the branches, odd."""
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_sizes(self, "cgmlp_units", "cgmlp_kernel", "merge_kernel")
+
 
 @dataclass(kw_only=True)
 class RNNConfig:
@@ -133,3 +151,7 @@ class RNNConfig:
     """Frames that input_layer ``stack`` concatenates."""
     dropout: float = 0.1
     """Dropout of the input and between layers."""
+
+    def __post_init__(self) -> None:
+        check_sizes(self, "hidden_size", "num_layers", "output_size", "stack")
+        check_shares(self, "dropout")

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from espnet3_speech.ranges import check_sizes
+
 
 @dataclass(kw_only=True)
 class LogMelConfig:
@@ -27,6 +29,9 @@ class LogMelConfig:
     dynamic_range_db: float | None = None
     """Bands more than this many dB below the loudest band of the utterance are raised to that level, so
     that recordings of other levels and noise floors look alike, digital silence included. None keeps them."""
+
+    def __post_init__(self) -> None:
+        check_sizes(self, "n_mels")
 
 
 @dataclass(kw_only=True)
@@ -63,3 +68,6 @@ class KaldiFbankConfig:
     """Bands sum the power spectrum; False sums magnitudes."""
     scale: float = 32768.0
     """Factor on samples in [-1, 1]: Kaldi reads 16-bit integers."""
+
+    def __post_init__(self) -> None:
+        check_sizes(self, "n_mels")

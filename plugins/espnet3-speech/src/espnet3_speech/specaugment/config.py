@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from espnet3_core.errors import UserError
+
 
 @dataclass(kw_only=True)
 class SpecAugmentConfig:
@@ -25,3 +27,14 @@ class SpecAugmentConfig:
     fill: Literal["mean", "zero"] = "mean"
     """What masked features become: the utterance's mean over all its features, which the normalizer that
     follows moves close to zero; or zero, as in ESPnet."""
+
+    def __post_init__(self) -> None:
+        for name in ("time_warp", "freq_masks", "time_masks"):
+            if getattr(self, name) < 0:
+                raise UserError(f"{name} must not be negative; it is {getattr(self, name)}")
+        time = ("time_width", self.time_width) if self.time_width else ("time_ratio", self.time_ratio)
+        for name, (low, high) in (("freq_width", self.freq_width), time):
+            if not 0 <= low <= high:
+                raise UserError(f"{name} from {low} to {high} is no range", hint="0 <= low <= high")
+        if self.time_ratio[1] > 1:
+            raise UserError(f"time_ratio is a part of the utterance, at most 1; it is {self.time_ratio[1]}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import torch
-from espnet3_core.errors import UserError
 from torch import Tensor, nn
 
 from espnet3_speech.masks import valid_mask
@@ -68,12 +67,6 @@ class SpecAugment(nn.Module):
     def __init__(self, config: SpecAugmentConfig) -> None:
         super().__init__()
         self.config = config
-        time = ("time_width", config.time_width) if config.time_width else ("time_ratio", config.time_ratio)
-        for name, (low, high) in (("freq_width", config.freq_width), time):
-            if not 0 <= low <= high:
-                raise UserError(
-                    f"speech/specaugment: {name} from {low} to {high} is no range", hint="0 <= low <= high"
-                )
 
     def forward(self, features: Tensor, lengths: Tensor) -> Tensor:
         """Augment ``(batch, frames, dim)`` features; padded frames stay as they are."""
