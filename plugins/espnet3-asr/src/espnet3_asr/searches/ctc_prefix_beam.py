@@ -12,8 +12,7 @@ from torch import Tensor
 from espnet3_asr.searches.config import CTCPrefixBeamConfig
 from espnet3_asr.searches.encoding import Utterances, encode
 from espnet3_asr.searches.history import History
-from espnet3_asr.searches.results import result
-from espnet3_asr.searches.timestamps import token_spans
+from espnet3_asr.searches.timestamps import results
 
 _BLANK = 0
 _FACTOR = 6364136223846793005
@@ -68,11 +67,7 @@ class CTCPrefixBeam:
     def infer(self, batch: Mapping[str, Any]) -> list[dict[str, Any]]:
         """One result per utterance; ``score`` is the log-probability of the text, within the beam."""
         utterances = encode(self.model, batch, self.device)
-        hypotheses = self.search(utterances)
-        spans: list[Any] = [None] * len(hypotheses)
-        if self.config.timestamps and hypotheses:
-            spans = token_spans(utterances, [nbest[0][0] for nbest in hypotheses])
-        return [result(self.tokenizer, nbest, times) for nbest, times in zip(hypotheses, spans, strict=True)]
+        return results(self.tokenizer, utterances, self.search(utterances), self.config.timestamps)
 
     @torch.inference_mode()
     def search(self, utterances: Utterances) -> list[list[tuple[list[int], float]]]:

@@ -12,9 +12,8 @@ from espnet3_asr.searches.beam import Beam, Limits
 from espnet3_asr.searches.config import JointBeamConfig
 from espnet3_asr.searches.ctc_prefix_scorer import CTCPrefixScorer
 from espnet3_asr.searches.encoding import Utterances, encode
-from espnet3_asr.searches.results import result
 from espnet3_asr.searches.scorer import DecoderScorer, Scorer
-from espnet3_asr.searches.timestamps import token_spans
+from espnet3_asr.searches.timestamps import results
 
 
 class JointBeam:
@@ -50,11 +49,7 @@ class JointBeam:
     def infer(self, batch: Mapping[str, Any]) -> list[dict[str, Any]]:
         """One result per utterance; ``score`` is the sum described above."""
         utterances = encode(self.model, batch, self.device)
-        hypotheses = self.search(utterances)
-        spans: list[Any] = [None] * len(hypotheses)
-        if self.config.timestamps and hypotheses:
-            spans = token_spans(utterances, [nbest[0][0] for nbest in hypotheses])
-        return [result(self.tokenizer, nbest, times) for nbest, times in zip(hypotheses, spans, strict=True)]
+        return results(self.tokenizer, utterances, self.search(utterances), self.config.timestamps)
 
     @torch.inference_mode()
     def search(self, utterances: Utterances) -> list[list[tuple[list[int], float]]]:

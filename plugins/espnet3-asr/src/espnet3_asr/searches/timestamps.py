@@ -1,14 +1,15 @@
-"""Times of hypotheses, from CTC forced alignment."""
+"""Results of beam searches, with times from CTC forced alignment."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 
 from espnet3_asr.alignment import forced_align
 from espnet3_asr.searches.encoding import Utterances
-from espnet3_asr.searches.results import Span, span_seconds
+from espnet3_asr.searches.results import Span, result, span_seconds
 
 
 def token_spans(utterances: Utterances, texts: Sequence[Sequence[int]]) -> list[list[Span] | None]:
@@ -32,3 +33,20 @@ def token_spans(utterances: Utterances, texts: Sequence[Sequence[int]]) -> list[
         times = span_seconds(frames, utterances.frame_seconds, utterances.durations[row])
         spans.append(times if scores[row] > -torch.inf else None)
     return spans
+
+
+def results(
+    tokenizer: Any, utterances: Utterances, nbests: Sequence[list[tuple[list[int], float]]], timestamps: bool
+) -> list[dict[str, Any]]:
+    """The result of each utterance, with times of its best hypothesis if wanted.
+
+    Args:
+        tokenizer: Ids to text.
+        utterances: Encoded batch.
+        nbests: Token ids and scores of each utterance, best first.
+        timestamps: Whether to align.
+    """
+    spans: list[list[Span] | None] = [None] * len(nbests)
+    if timestamps and nbests:
+        spans = token_spans(utterances, [nbest[0][0] for nbest in nbests])
+    return [result(tokenizer, nbest, times) for nbest, times in zip(nbests, spans, strict=True)]
