@@ -54,7 +54,8 @@ def disk_errors(path: str | os.PathLike[str]) -> Iterator[None]:
         if cause is None:
             raise
         problem, hint = _MENDS[cause.errno or 0]
-        raise UserError(f"cannot write {cause.filename or os.fspath(path)}: {problem}", hint=hint) from error
+        named = cause.filename2 or cause.filename or os.fspath(path)  # the second is what was copied to
+        raise UserError(f"cannot write {named}: {problem}", hint=hint) from error
 
 
 def make_directory(path: str | os.PathLike[str]) -> Path:

@@ -87,6 +87,8 @@ def test_disk_problems_are_explained_with_the_path(tmp_path: Path, number: int, 
     assert caught.value.hint
     with pytest.raises(UserError, match=problem), disk_errors(tmp_path / "a.txt"):
         raise RuntimeError("unexpected pos") from OSError(number, "x")
+    with pytest.raises(UserError, match=r"cannot write there: "), disk_errors(tmp_path):
+        raise OSError(number, "x", "here", None, "there")  # what copying raises
 
 
 def test_a_really_full_disk(tmp_path: Path) -> None:

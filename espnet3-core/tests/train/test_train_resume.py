@@ -227,3 +227,12 @@ def test_half_a_checkpoint_is_not_left_on_a_full_disk(tmp_path, monkeypatch):
     with pytest.raises(UserError, match="the disk is full"):
         run_toy(context_for(tmp_path))
     assert not list((tmp_path / "checkpoints").glob(".*"))
+
+
+def test_checkpoints_do_not_pass_through_the_folder_for_temporary_files(tmp_path, monkeypatch):
+    def refused(*arguments, **options):
+        raise AssertionError("a temporary file elsewhere")
+
+    monkeypatch.setattr("tempfile.mkstemp", refused)
+    run_toy(context_for(tmp_path))
+    assert torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=False)["state_dict"]

@@ -17,6 +17,7 @@ from espnet3_core.config.roles import CheckpointConfig
 from espnet3_core.errors import Interrupted, UserError
 from espnet3_core.files import disk_errors, make_directory, sync_directory
 from espnet3_core.names import did_you_mean
+from espnet3_core.train.checkpoint_io import write_directly
 from espnet3_core.train.checkpoints import (
     LAST,
     Kept,
@@ -63,6 +64,7 @@ class Checkpointing(Checkpoint):
         """Listen to signals from here on."""
         if trainer.is_global_zero:
             make_directory(self.directory)
+        write_directly(trainer.strategy)
         self._signals.listen()
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
