@@ -27,20 +27,18 @@ def pick_device(wanted: str) -> torch.device:
     count = torch.cuda.device_count() if wanted == "auto" or wanted.startswith("cuda") else 0
     if wanted == "auto":
         wanted = "cuda" if count else "cpu"
-    if wanted.startswith("cuda"):
-        index = int(wanted.partition(":")[2] or int(os.environ.get(WORKER, "0")) % max(1, count))
+    kind, _, number = wanted.partition(":")
+    if kind == "cuda" and (not number or number.isdecimal()):
+        index = int(number or int(os.environ.get(WORKER, "0")) % max(1, count))
         if index >= count:
             raise UserError(
-                f"inference.device: {wanted}: this machine has {count} CUDA devices",
-                hint="device: cpu, or auto",
+                f"device {wanted}: this machine has {count} CUDA devices", hint="choose cpu, or auto"
             )
         return torch.device("cuda", index)
     try:
         return torch.device(wanted)
     except RuntimeError as error:
-        raise UserError(
-            f"inference.device: {wanted!r} is not a device", hint="auto, cpu, cuda or cuda:1"
-        ) from error
+        raise UserError(f"device {wanted!r}: there is none", hint="auto, cpu, cuda or cuda:1") from error
 
 
 @contextmanager
