@@ -140,7 +140,7 @@ def test_records_of_other_weights_are_not_taken_over(make_recipe):
         ("odd: short", "", "1 results for 2 utterances"),
         ("", "device: cuda:7\n", "device cuda:7: this machine has"),
         ("", "device: cuda:x\n", "device 'cuda:x': there is none"),
-        ("", "device: quantum\n", "'quantum' is not a device"),
+        ("", "device: quantum\n", "device 'quantum': there is none"),
     ],
 )
 def test_mistakes_are_told(make_recipe, model, inference, message):
