@@ -115,6 +115,17 @@ def test_test_data_of_its_own(data, tmp_path):
     assert len(parts["test"]) == 10
     assert len(parts["train"]) + len(parts["valid"]) == 10
     assert "20 utterances" in values["about"]
+    assert "warning: 9 of 10 test utterances are trained on, too" in values["notes"]
+
+
+def test_a_split_column_of_other_words_is_told(data, tmp_path):
+    lines = data.read_text().splitlines()
+    data.write_text(
+        "\n".join([f"{lines[0]},split", *(f"{line},fold{n}" for n, line in enumerate(lines[1:]))])
+    )
+    values = prepare(tmp_path, str(data), {"test": None})
+    assert "not train, valid or test: fold0, fold1" in values["notes"]
+    assert [len(rows) for rows in parts_of(tmp_path).values()] == [8, 1, 1]
 
 
 def test_missing_texts_are_all_named(data, tmp_path):

@@ -25,6 +25,7 @@ SPLITS = {
     "valid": ("valid", "validation", "val", "dev", "development"),
     "test": ("test", "testing", "eval", "evaluation"),
 }
+_ALIASES = {alias: name for name, names in SPLITS.items() for alias in names}
 _LIST = "data/{}.tsv"
 
 
@@ -55,7 +56,7 @@ def prepare(directory: Path, data: str | None, options: Mapping[str, Any]) -> di
     return {
         **values,
         "about": about,
-        "notes": about if data else "",
+        "notes": "\n".join([about, *warnings(corpus.utterances, parts)]) if data else "",
         "sample_rate": corpus.rate,
         "reading": reading(corpus),
         "checkpoint": checkpoint(len(parts["valid"]) if parts else None),
@@ -74,8 +75,7 @@ def split(utterances: list[Utterance], test: list[Utterance] | None = None) -> d
     Raises:
         UserError: There are too few.
     """
-    aliases = {alias: name for name, names in SPLITS.items() for alias in names}
-    given = [aliases.get(utterance.split.lower(), "") for utterance in utterances]
+    given = [_ALIASES.get(utterance.split.lower(), "") for utterance in utterances]
     if not (all(given) and "train" in given):
         given = _drawn([utterance.id for utterance in utterances], with_test=test is None)
     parts: dict[str, list[Utterance]] = {"train": [], "valid": [], "test": list(test or [])}
@@ -141,3 +141,18 @@ def describe(data: str, corpus: Corpus, parts: Mapping[str, list[Utterance]]) ->
     name = Path(data).expanduser().resolve().name
     audio = ", ".join([f"{name}: {len(corpus.utterances)} utterances", amount, rates, *changes])
     return f"{audio}: {counts}"
+
+
+def warnings(utterances: list[Utterance], parts: Mapping[str, list[Utterance]]) -> list[str]:
+    """What is unlikely to be meant: a column ``split`` that says nothing, test data that is trained on."""
+    found = []
+    strange = {utterance.split for utterance in utterances} - {""}
+    strange = {value for value in strange if value.lower() not in _ALIASES}
+    if strange:
+        shown = ", ".join(sorted(strange)[:5])
+        found.append(f"warning: the column split is not used; not train, valid or test: {shown}")
+    trained = {(utterance.path, utterance.start, utterance.channel) for utterance in parts["train"]}
+    both = sum((u.path, u.start, u.channel) in trained for u in parts["test"])
+    if both:
+        found.append(f"warning: {both} of {len(parts['test'])} test utterances are trained on, too")
+    return found
