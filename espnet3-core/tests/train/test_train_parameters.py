@@ -39,7 +39,7 @@ def test_groups_hold_each_trainable_parameter_once_and_the_first_rule_counts():
 @pytest.mark.parametrize(
     ("rules", "message"),
     [
-        (["encodr.*"], r"0\.match: 'encodr\.\*' matches no parameter.*\n.*did you mean 'encoder'"),
+        (["encodr.*"], r"0\.match: 'encodr\.\*' matches no parameter.*\n.*did you mean 'encoder\.\*'"),
         (["joiner.*"], r"names start with: decoder, encoder"),
         (["encoder.*", "encoder.0.*"], r"1\.match: .*earlier rules take all 2 parameters"),
     ],

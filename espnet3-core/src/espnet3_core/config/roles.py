@@ -57,7 +57,7 @@ class ParameterRule:
     """Settings for the parameters whose names match a pattern. The first matching rule counts."""
 
     match: str
-    """Shell-style pattern over parameter names: ``encoder.*``, ``*.bias``."""
+    """Shell-style pattern over parameter names: ``*.encoder.*``, ``*.bias``."""
     freeze: bool = False
     """Do not train them."""
     options: dict[str, Any] = field(default_factory=dict)

@@ -90,7 +90,10 @@ def _explained(origin: Origin) -> Iterator[None]:
         raise origin.error("may not be read", "change its permissions") from error
     except (OSError, RuntimeError, soundfile.SoundFileError, sphere.SphereError) as error:
         if not os.path.exists(path):
-            raise origin.error("does not exist", "check the path and the folder it is relative to") from error
+            raise origin.error(
+                "does not exist",
+                "check it; a relative path starts from the manifest's folder, or from the dataset's `root`",
+            ) from error
         if os.path.isdir(path):
             raise origin.error("is a folder, not an audio file") from error
         if not os.access(path, os.R_OK):

@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 
 from espnet3_core.config.roles import ParameterRule
 from espnet3_core.errors import UserError
-from espnet3_core.names import did_you_mean
+from espnet3_core.names import closest, did_you_mean
 
 logger = logging.getLogger(__name__)
 
@@ -44,9 +44,10 @@ def _useless(index: int, rule: ParameterRule, names: Sequence[str], matching: Se
         ".".join(name.split(".")[:depth]) for name in names for depth in range(1, name.count(".") + 2)
     }
     top = sorted({name.split(".")[0] for name in names})
-    hint = did_you_mean(
-        rule.match.rstrip("*").rstrip("."), prefixes, otherwise=f"names start with: {', '.join(top)}"
-    )
+    near = closest(rule.match.rstrip("*").rstrip("."), prefixes)
+    hint = f"names start with: {', '.join(top)}"
+    if near:
+        hint = f"did you mean {near if near in names else f'{near}.*'!r}?"
     return UserError(f"{place} matches no parameter of the model", hint=hint)
 
 
