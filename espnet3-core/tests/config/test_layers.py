@@ -141,3 +141,9 @@ def test_a_file_in_another_encoding_is_told(tmp_path):
     (tmp_path / "latin.yaml").write_bytes("a: café".encode("latin-1"))
     with pytest.raises(UserError, match="latin.yaml: it is not UTF-8 text"):
         read_document(tmp_path / "latin.yaml")
+
+
+def test_a_name_with_its_distribution_is_the_same_component():
+    low = {"model": {"name": "acme/rnn", "layers": 3}}
+    high = {"model": {"name": "espnet3-acme:acme/rnn"}}
+    assert merged(low, high) == {"model": {"name": "espnet3-acme:acme/rnn", "layers": 3}}

@@ -49,7 +49,10 @@ def replaces(old: Any, new: Any) -> bool:
     if not isinstance(old, Mapping) or not isinstance(new, Mapping):
         return False
     before, after = identity(old), identity(new)
-    return before is not None and after is not None and before != after
+    if before is None or after is None:
+        return False
+    # Naming the distribution as well (espnet3-asr:asr/ctc) chooses no other component.
+    return before.rpartition(":")[2] != after.rpartition(":")[2]
 
 
 def merged(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
