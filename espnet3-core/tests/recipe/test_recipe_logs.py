@@ -40,12 +40,12 @@ def test_a_stage_s_log_grows_run_by_run(tmp_path):
         for number in range(2):
             with logs.log_file(file, logs.header(["espnet3", "run"], {"run": number})):
                 logger.info("message %d", number)
-                logging.getLogger("other.library").warning("careful")
+                logging.getLogger("another.package").warning("careful")
     lines = file.read_text().splitlines()
     assert "command: espnet3 run" in lines
     assert [line for line in lines if line.startswith("run:")] == ["run: 0", "run: 1"]
     assert sum("INFO espnet3: message" in line for line in lines) == 2
-    assert sum("WARNING other.library: careful" in line for line in lines) == 2
+    assert sum("WARNING another.package: careful" in line for line in lines) == 2
 
 
 def test_a_log_on_a_full_disk_hides_nothing(tmp_path, capsys):
@@ -66,8 +66,8 @@ def test_a_log_on_a_full_disk_hides_nothing(tmp_path, capsys):
 def test_the_console_shows_core_s_lines_and_others_warnings(capsys):
     with logs.console() as logger:
         logger.info("shown")
-        logging.getLogger("other.library").info("not shown")
-        logging.getLogger("other.library").warning("careful")
+        logging.getLogger("another.package").info("not shown")
+        logging.getLogger("another.package").warning("careful")
     assert capsys.readouterr() == ("", "shown\nwarning: careful\n")
 
 
