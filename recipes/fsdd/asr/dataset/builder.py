@@ -42,8 +42,7 @@ class FSDDBuilder(DatasetBuilder):
     Split ``official`` tests on the corpus's own test recordings (index 0 to 4) and selects on index 5 to 7.
     Split ``unseen`` trains on four speakers, selects on lucas and tests on theo. Manifests and audio go to
     ``data/<split>``; the column ``recordings`` names the recordings of each string. Beside them,
-    ``recordings.npz`` holds the training recordings, of which training composes further strings, and
-    ``noise`` background noise.
+    ``noise`` holds background noise for augmentation.
 
     Args:
         corpus: Folder of the corpus, or of its ``recordings``; None looks in ``$ESPNET3_CORPORA/fsdd`` and
@@ -99,7 +98,7 @@ class FSDDBuilder(DatasetBuilder):
 
     def settings(self) -> Mapping[str, object]:
         """What decides the content of the dataset."""
-        return {"version": 3, "corpus": CHECKSUM, "passes": list(self.passes), "strings": self.version}
+        return {"version": 4, "corpus": CHECKSUM, "passes": list(self.passes), "strings": self.version}
 
     def build(self) -> None:
         """Write audio and manifests."""
@@ -112,8 +111,6 @@ class FSDDBuilder(DatasetBuilder):
             for part in self._parts():
                 strings = make_strings(part.recordings, part.name, part.passes, self.version)
                 _write_part(folder, part.name, strings, audio)
-                if part.name == "train":
-                    np.savez(folder / "recordings.npz", **{r.name: audio[r.name] for r in part.recordings})
             _write_noise(folder / "noise")
 
     def _parts(self) -> list[Part]:
