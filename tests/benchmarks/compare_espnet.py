@@ -69,7 +69,8 @@ def our_recipe(folder: Path) -> list[str]:
         ROOT / "recipes/an4/asr", folder, ignore=shutil.ignore_patterns("exp", "data", "__pycache__")
     )
     run = [sys.executable, "-m", "espnet3_core", "run", str(folder)]
-    variant = ["--training", "training_mini_transformer", "--inference", "inference_mini"]
+    corpus = f"training.dataset.builder.corpus={Path(os.environ['ESPNET3_CORPORA']).resolve() / 'an4_mini'}"
+    variant = ["--training", "training_mini_transformer", "--inference", "inference_mini", corpus]
     subprocess.run([*run, *variant, "--to", "train"], check=True, capture_output=True)
     return [*run, *variant]
 
