@@ -21,6 +21,7 @@ TEST_TOOLS = [
     "hypothesis",
     "jiwer",
     "kaldi-native-fbank",
+    "scipy",
     "transformers",
     "tensorboard",
 ]
