@@ -188,7 +188,7 @@ def test_intermediate_outputs_and_conditioning() -> None:
 
     def condition(hidden: torch.Tensor) -> torch.Tensor:
         calls.append(hidden)
-        return torch.ones_like(hidden)
+        return hidden.flip(-1)  # a constant would vanish in the next layer normalization
 
     changed = encoder(features, LENGTHS, intermediate_layers=[1], condition=condition)
     assert torch.equal(calls[0], plain.intermediate[1])
