@@ -109,7 +109,7 @@ def test_strict_plugins_raise(plugins):
 def test_versions_are_checked_before_anything_is_imported(plugins):
     plugins.add("old", "raise SystemExit('imported')", requires="espnet3-core>=99")
     plugins.add("future", "raise SystemExit('imported')", group="espnet3.v2")
-    plugins.add("direct", GOOD, requires="espnet3-core @ file:///where/it/is")
+    plugins.add("good", GOOD, requires="espnet3-core @ file:///where/it/is")
     failures = {failure["entry"]["namespace"]: failure for failure in look(plugins).failures}
     assert set(failures) == {"old", "future"}
     assert failures["old"]["step"] == failures["future"]["step"] == "version"
