@@ -15,7 +15,7 @@ from espnet3_core.config.roles import InferenceConfig, MetricsConfig
 from espnet3_core.errors import UserError
 from espnet3_core.measure.config import MetricConfig
 from espnet3_core.measure.metric import Metric
-from espnet3_core.measure.stage import measure
+from espnet3_core.measure.stage import measure, show_scores, write_scores
 
 
 class Accuracy(Metric):
@@ -139,6 +139,16 @@ def test_scores_files_and_table(context: Context, capsys: pytest.CaptureFixture[
     assert "acc" in out
     assert "failed 1" in out
     assert context.data["dev"].decoded == 0
+
+
+def test_scores_are_shown_again_as_they_were(context: Context, capsys: pytest.CaptureFixture[str]) -> None:
+    show_scores(context)  # type: ignore[arg-type]
+    assert "acc" not in capsys.readouterr().out
+    measure(context)  # type: ignore[arg-type]
+    table = capsys.readouterr().out
+    write_scores(context.inference_directory / "metrics.json", "another", "dev", {"x": 1})
+    show_scores(context)  # type: ignore[arg-type]
+    assert capsys.readouterr().out == table
 
 
 def test_other_scores_stay(context: Context) -> None:

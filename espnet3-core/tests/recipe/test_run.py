@@ -109,6 +109,14 @@ def test_training_refuses_other_inputs_before_anything_runs(toy, said):
     assert (toy / "exp/training/checkpoints/last.ckpt").read_text() == "seed 1 epochs 2"
 
 
+def test_a_dry_run_reaches_nothing_behind_a_refusal(toy):
+    run(toy)
+    result = run(toy, dry_run=True, overrides=["training.seed=2"])
+    actions = [outcome.action for outcome in result.stages]
+    assert actions[2:] == ["would refuse", "not reached", "not reached"]
+    assert result.stages[4].why == "train would refuse"
+
+
 def test_a_tag_keeps_both(toy):
     run(toy)
     assert ran(toy, tag="second", overrides=["training.seed=2"]) == ALL

@@ -48,6 +48,9 @@ VERBS = {
 }
 
 
+_NO_COMMAND = "espnet3 --help lists the commands; tasks bring theirs, for example pip install espnet3-asr"
+
+
 class Parser(argparse.ArgumentParser):
     """An argument parser whose errors are user errors, with a did-you-mean for options."""
 
@@ -117,7 +120,7 @@ def _dispatch(words: list[str]) -> int:
     if name not in verbs:
         verbs = all_verbs()
     if name not in verbs:
-        hint = did_you_mean(name, verbs, otherwise="espnet3 --help lists the commands")
+        hint = did_you_mean(name, verbs, otherwise=_NO_COMMAND)
         raise UserError(f"there is no command {name!r}", hint=hint)
     verb = verbs[name]
     parser = Parser(prog=f"espnet3 {name}", description=verb.summary, allow_abbrev=False)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +24,11 @@ AUDIO_SUFFIXES = frozenset(
     {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".au", ".w64", *sphere.SUFFIXES}
 )
 """Suffixes that a folder of audio is searched for."""
+
+UNREADABLE_SUFFIXES = frozenset(
+    {".m4a", ".aac", ".mp4", ".wma", ".webm", ".amr", ".3gp", ".ape", ".mka", ".mkv", ".mov", ".avi", ".ac3"}
+)
+"""Suffixes of recordings that libsndfile has no decoder for."""
 
 OVERSHOOT = 0.5
 """Seconds by which a segment may end beyond its file; Kaldi's extract-segments allows as much."""
@@ -102,11 +108,20 @@ def _explained(origin: Origin) -> Iterator[None]:
             raise origin.error("is empty (0 bytes)", "copy it again, or leave the utterance out") from error
         if isinstance(error, sphere.SphereError):
             raise origin.error(str(error), "convert it, copy it again, or leave the utterance out") from error
+        if (suffix := os.path.splitext(path)[1].lower()) in UNREADABLE_SUFFIXES:
+            raise origin.error(f"has the format {suffix}, which is not read", conversion(path)) from error
         reason = str(getattr(error, "error_string", error)).strip().rstrip(".")
         raise origin.error(
             f"cannot be decoded: {reason}",
             "it is damaged, cut off, or not audio: copy it again or leave it out",
         ) from error
+
+
+def conversion(path: str | os.PathLike[str]) -> str:
+    """How to get a recording that can be read from one of :data:`UNREADABLE_SUFFIXES`."""
+    name = os.path.basename(path)
+    command = f"ffmpeg -i {shlex.quote(name)} {shlex.quote(os.path.splitext(name)[0] + '.flac')}"
+    return f"wav, flac, ogg, mp3 and Sphere are read; convert it: {command}"
 
 
 def _own_reader(path: str) -> bool:

@@ -64,6 +64,19 @@ def measure(context: StageContext) -> None:
     print_table(scores)
 
 
+def show_scores(context: StageContext) -> None:
+    """Print the scores that ``metrics.json`` holds, where nothing has to be measured again."""
+    found = read_scores(context.inference_directory / "metrics.json")
+    tests = _test_sets(context)
+    print_table(
+        {
+            label: {test: values for test, values in found[label].items() if test in tests}
+            for label in context.config("metrics").metrics
+            if label in found
+        }
+    )
+
+
 def _tell_failures(context: StageContext, path: Path, records: Sequence[Mapping[str, Any]]) -> None:
     failed = [record["id"] for record in records if "error" in record]
     if failed:
@@ -165,11 +178,21 @@ def write_scores(path: Path, label: str, test: str, values: Mapping[str, Any]) -
     Raises:
         UserError: The file is there and is not JSON.
     """
-    scores: dict[str, dict[str, Any]] = {}
-    if path.exists():
-        try:
-            scores = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise UserError(f"{path}: not JSON: {error}", hint="rename it; it will be written anew") from None
+    scores = read_scores(path)
     scores.setdefault(label, {})[test] = dict(values)
     atomic_write_json(path, scores)
+
+
+def read_scores(path: Path) -> dict[str, dict[str, Any]]:
+    """Scores by metric and test set; none where the file is not there yet.
+
+    Raises:
+        UserError: The file is there and is not JSON.
+    """
+    if not path.exists():
+        return {}
+    try:
+        scores: dict[str, dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{path}: not JSON: {error}", hint="rename it; it will be written anew") from None
+    return scores

@@ -137,25 +137,26 @@ def _tell(record: StageRecord, error: BaseException) -> None:
     logging.getLogger().info("%s failed\n%s", record.stage, trace)
 
 
-def stage_function(stage: StageSpec, recipe: Recipe) -> Callable[[StageContext], Any]:
-    """The function of a stage.
+def stage_function(
+    stage: StageSpec, recipe: Recipe, named: str | Callable[[StageContext], Any] | None = None
+) -> Callable[[StageContext], Any]:
+    """The function of a stage: the one that runs it, or another that its record names.
 
     Raises:
         UserError: There is none of that name.
     """
-    if not isinstance(stage.run, str):
-        return stage.run
+    named = stage.run if named is None else named
+    if not isinstance(named, str):
+        return named
     from importlib import import_module
 
-    module, _, attribute = stage.run.partition(":")
+    module, _, attribute = named.partition(":")
     try:
         function = getattr(import_module(module), attribute)
     except (ModuleNotFoundError, AttributeError) as error:
         if isinstance(error, ModuleNotFoundError) and not module.startswith(error.name or "\0"):
             raise
-        raise UserError(
-            f"stage {stage.name} of {recipe.system_ref}: there is no function {stage.run}"
-        ) from error
+        raise UserError(f"stage {stage.name} of {recipe.system_ref}: there is no function {named}") from error
     return function  # type: ignore[no-any-return]
 
 

@@ -207,7 +207,7 @@ def _names(key: str, parts: Mapping[str, Any]) -> bool:
 def _change(key: str, before: Any, after: Any) -> str:
     group, _, rest = key.partition(".")
     if group == "after":
-        return f"stage {rest} has new outputs"
+        return f"stage {rest} is not finished" if after is None else f"stage {rest} has new outputs"
     if group == "code":
         return f"{rest} is gone" if after is _ABSENT else f"{rest} was changed"
     if group in ("file", "data"):

@@ -35,8 +35,8 @@ class StageOutcome:
 
     Attributes:
         stage: Its name.
-        action: ``ran``, ``skipped`` because it is up to date, or, in a dry run, ``would run`` or
-            ``would refuse``.
+        action: ``ran``, ``skipped`` because it is up to date, or, in a dry run, ``would run``,
+            ``would refuse`` or ``not reached`` behind a stage that refuses.
         why: Status and reasons.
         seconds: How long it took.
     """
@@ -132,15 +132,20 @@ class Session:
 
     def dry_run(self, selected: Sequence[StageSpec]) -> RunResult:
         """Tell what :meth:`run` would do, and touch nothing."""
-        outcomes, running = [], set[str]()
+        outcomes, running, refused = [], set[str](), ""
         for stage in selected:
             decision = plan.decide(self.context(stage), self.system)
             why, runs = decision.text, decision.runs
             before = [name for name in stage.after if name in running]
             if not runs and not decision.refused and before:
                 runs, why = True, f"{', '.join(before)} would run before it"
-            action = "would refuse" if decision.refused else "would run" if runs else "skipped"
-            if runs:
+            if refused:
+                action, why = "not reached", f"{refused} would refuse"
+            elif decision.refused:
+                action, refused = "would refuse", stage.name
+            else:
+                action = "would run" if runs else "skipped"
+            if action == "would run":
                 running.add(stage.name)
             outcomes.append(StageOutcome(stage.name, action, why))
             logger.info("%s: %s (%s)", stage.name, action, why)
@@ -167,6 +172,8 @@ class Session:
             if not decision.runs:
                 self._say_skipped(stage, decision.record)
                 outcomes.append(StageOutcome(stage.name, "skipped", decision.text))
+                if stage.when_skipped is not None:
+                    stage_function(stage, self.recipe, stage.when_skipped)(context)
                 continue
             self._protect_trained(stage, decision)
             self._protect_unrecorded(context, decision)

@@ -88,6 +88,7 @@ INFER = StageSpec(
 MEASURE = StageSpec(
     name="measure",
     run="espnet3_core.measure.stage:measure",
+    when_skipped="espnet3_core.measure.stage:show_scores",
     roles=("training", "inference", "metrics"),
     inputs=("metrics", "inference.test_sets"),
     after=("infer",),
