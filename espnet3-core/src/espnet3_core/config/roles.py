@@ -112,6 +112,8 @@ class TrainingConfig:
     """Items to a batch."""
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
     """What is saved."""
+    max_bad_steps: int = 10
+    """Optimizer steps in a row that may be left out because their loss is not finite."""
     init_from: str | None = None
     """Checkpoint or bundle whose weights are loaded before the first step."""
     loggers: list[Annotated[Component, Slot("callback", "logger")]] = field(default_factory=list)
