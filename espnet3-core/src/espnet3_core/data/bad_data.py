@@ -66,7 +66,7 @@ class BadData:
     Args:
         policy: ``stop`` raises what is found; ``skip`` lists it and goes on; ``quarantine`` also leaves
             listed utterances out without trying them again, until they are taken off the list.
-        limit: Most bad utterances: a number (int), or a share of the data set (float), which allows one at least.
+        limit: Most bad utterances: a number (int), or a share (float), which allows one at least.
         count: Utterances in the data set.
         file: The list; None keeps it in memory.
         name: Of the data set, for messages.
@@ -99,7 +99,7 @@ class BadData:
         return self.policy != "stop"
 
     def start_anew(self, *, write: bool = True) -> None:
-        """Begin to read the data from the first epoch on: what is listed is left out from there, or forgotten.
+        """Begin with the first epoch: what is listed is left out from there on, or forgotten.
 
         Of several processes, the first one writes.
         """
@@ -160,7 +160,13 @@ class BadData:
 
     def _read(self) -> None:
         if self.file is not None and self.tolerant:
-            self.items |= {_key(item): item for item in read_bad_items(self.file)}
+            for item in read_bad_items(self.file):
+                self.items.setdefault(_key(item), item)
+
+    def refresh(self) -> bool:
+        """Take in what other processes have listed; whether anything is listed."""
+        self._read()
+        return bool(self.items)
 
 
 def allowed(limit: int | float, count: int, key: str) -> int:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from espnet3_core.errors import UserError
 from espnet3_core.train.accumulators import gather
+from espnet3_core.train.outputs import is_empty
 
 logger = logging.getLogger(__name__)
 
@@ -52,9 +53,7 @@ class FiniteGuard:
             parameters = {name for name, _ in model.named_parameters()}
             state = model.state_dict(keep_vars=True)
             self._buffers = [
-                value
-                for name, value in state.items()
-                if name not in parameters and isinstance(value, Tensor)
+                value for name, value in state.items() if name not in parameters and isinstance(value, Tensor)
             ]
             self._kept = [value.clone() for value in self._buffers]
         elif self._buffers:
@@ -117,8 +116,3 @@ class FiniteGuard:
                 "or look at these utterances",
             )
         logger.warning("%s: the loss is not finite, the step is left out; utterances: %s", where, named)
-
-
-def is_empty(batch: Mapping[str, Any]) -> bool:
-    """Whether no utterance of a batch could be read; another one's values stand in and count nothing."""
-    return "ids" in batch and not batch["ids"]

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from espnet3_core.config.roles import TrainingConfig
 from espnet3_core.errors import UserError
 from espnet3_core.train.accumulators import MeanAccumulator, gather
-from espnet3_core.train.finite import FiniteGuard, is_empty
-from espnet3_core.train.outputs import FieldSelector, StepOutput, step_output
+from espnet3_core.train.finite import FiniteGuard
+from espnet3_core.train.outputs import FieldSelector, StepOutput, is_empty, step_output
 from espnet3_core.train.parameters import check_group_options, freeze, parameter_groups
 
 logger = logging.getLogger(__name__)
