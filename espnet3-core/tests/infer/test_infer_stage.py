@@ -91,7 +91,7 @@ def test_a_broken_utterance_stops_the_stage(make_recipe):
     recipe = with_broken(make_recipe, "stop")
     with pytest.raises(UserError, match=r"u001.wav: not audio") as caught:
         run(recipe)
-    assert "on_error=record" in str(caught.value)
+    assert "on_error=skip" in str(caught.value)
 
 
 def test_or_is_recorded_and_tried_again(make_recipe):

@@ -25,9 +25,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "words", nargs="*", metavar="RECIPE | ROLE.KEY=VALUE", help="the recipe's folder (.), and overrides"
     )
-    parser.add_argument(
-        "--workers", type=int, metavar="N", help="processes (default: one per core, 8 at most)"
-    )
+    parser.add_argument("--workers", type=int, metavar="N", help="processes (default: cores, 8 at most)")
     parser.add_argument("--json", action="store_true", help="print all findings as JSON")
     experiment_arguments(parser)
 

@@ -137,8 +137,10 @@ class Manifest:
         check_ids(table, derived, explicit=ids is not None)
         if table.findings and not self.lenient:
             raise CheckFailed(table.findings)
-        self.findings = table.findings
-        keep = [i for i in self._kept(table, {"id": derived, **columns}) if table.lines[i] not in table.bad]
+        chosen = self._kept(table, {"id": derived, **columns})
+        others = {table.place(line) for line in set(table.lines) - {table.lines[index] for index in chosen}}
+        self.findings = [finding for finding in table.findings if finding.place not in others]
+        keep = [index for index in chosen if table.lines[index] not in table.bad]
         self._ids = [derived[index] for index in keep]
         self._lines = [table.lines[index] for index in keep]
         self._audio = None if audio is None else [audio[index] for index in keep]

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from espnet3_core.data.bad_data import BadData, BadItem
+from espnet3_core.data.bad_data import BadData, bad_item
 from espnet3_core.errors import UserError
 
 
@@ -56,7 +56,7 @@ class Work:
         from espnet3_core.data.dataset import place_of
 
         self.bad.report(
-            BadItem(self.ids[index], record["error"], place_of(self.dataset, index))
+            bad_item(UserError(record["error"]), self.ids[index], place_of(self.dataset, index))
             for index, record in records.items()
             if "error" in record
         )
