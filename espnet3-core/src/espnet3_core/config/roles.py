@@ -159,7 +159,7 @@ class InferenceConfig:
     """Where the work runs: ``core/in_process``, ``core/processes``."""
     on_error: Literal["stop", "skip", "quarantine", "record"] = "stop"
     """An utterance that cannot be read or decoded stops the stage; or its result is an ``error``, and it is
-    tried again when the stage runs again (skip) or not (quarantine). ``record`` is the former name of skip, without a limit."""
+    tried again when the stage runs again (skip) or not (quarantine). ``record`` is skip without a limit."""
     max_errors: int | float = 0.01
     """Most failed utterances of a test set: a number, or a share, which allows one at least."""
     device: str = "auto"

@@ -41,6 +41,13 @@ class Work:
         """Indices of the items that are not finished."""
         return [index for index in range(len(self.ids)) if index not in self.done]
 
+    @property
+    def to_try_again(self) -> list[int]:
+        """Indices of the items that failed and are not in quarantine."""
+        if self.bad.policy == "quarantine":
+            return []
+        return [index for index, record in self.done.items() if "error" in record]
+
     def leave_out_quarantined(self) -> None:
         """Count utterances that are in quarantine as done, and failed."""
         for index in self.bad.quarantined(self.ids):

@@ -17,6 +17,7 @@ from espnet3_core.infer.results import SUMMARY, Parts, write_results
 from espnet3_core.recipe.context import StageContext
 from espnet3_core.recipe.fingerprint import config_parts, digest_of, file_part
 from espnet3_core.recipe.progress import progress
+from espnet3_core.recipe.records import UNFINISHED
 from espnet3_core.recipe.workers import ContextReference
 
 
@@ -51,8 +52,9 @@ def infer(context: StageContext) -> None:
         for kept in parts:
             kept.close()
     _finish(context, works, checkpoint, time.perf_counter() - start)
-    for kept in parts:
-        kept.remove()
+    for work, kept in zip(works, parts, strict=True):
+        if not work.to_try_again:
+            kept.remove()
 
 
 def _bad_data(context: StageContext, work: Work) -> BadData:
@@ -190,6 +192,8 @@ def _finish(context: StageContext, works: Sequence[Work], checkpoint: Path, wall
         atomic_write_json(directory / SUMMARY, summary)
         context.note(**{work.name: summary})
         context.logger.info("%s", _line(work, summary))
+    if again := sum(len(work.to_try_again) for work in works):
+        context.note(**{UNFINISHED: f"{again} utterances failed and are tried again"})
     context.note(checkpoint=str(checkpoint), seconds=round(wall, 3))
 
 
