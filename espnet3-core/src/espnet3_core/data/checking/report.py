@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import IO
 
+from espnet3_core.config.places import shown_path
 from espnet3_core.data.checking.findings import DataFinding
 from espnet3_core.data.checking.run import DataReport
 
@@ -18,7 +19,7 @@ def print_report(report: DataReport, file: IO[str] | None = None, shown: int = _
 
     console = Console(file=file or sys.stdout, highlight=False)
     if not console.is_terminal:
-        console.width = 200  # what is not a terminal has no width to be kept to
+        console.width = 1000  # what is not a terminal has no width to be kept to
     table = Table(box=None, pad_edge=False, padding=(0, 2, 1, 0))
     for heading in ("kind", "count", "first of them", "what to do"):
         table.add_column(heading, justify="right" if heading == "count" else "left", overflow="fold")
@@ -38,11 +39,13 @@ def print_report(report: DataReport, file: IO[str] | None = None, shown: int = _
 
 
 def as_line(finding: DataFinding) -> str:
-    """``file:line: 'id': reason``."""
-    head = f"{finding.place}: " if finding.place else ""
+    """``file:line: 'id': reason``, with paths as the user would write them."""
+    file, _, line = (finding.place or "").rpartition(":")
+    head = f"{shown_path(file)}:{line}: " if file else ""
     reason = finding.reason
-    if finding.audio and finding.audio not in reason:
-        reason = f"{finding.audio} {reason}"
+    if finding.audio:
+        reason = reason if finding.audio in reason else f"{finding.audio} {reason}"
+        reason = reason.replace(finding.audio, shown_path(finding.audio))
     return f"{head}{finding.id!r}: {reason}" if finding.id else f"{head}{reason}"
 
 
