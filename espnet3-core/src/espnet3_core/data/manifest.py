@@ -138,8 +138,8 @@ class Manifest:
         if table.findings and not self.lenient:
             raise CheckFailed(table.findings)
         chosen = self._kept(table, {"id": derived, **columns})
-        others = {table.place(line) for line in set(table.lines) - {table.lines[index] for index in chosen}}
-        self.findings = [finding for finding in table.findings if finding.place not in others]
+        outside = {table.place(line) for line in set(table.lines) - {table.lines[index] for index in chosen}}
+        self.findings = [finding for finding in table.findings if finding.place not in outside]
         keep = [index for index in chosen if table.lines[index] not in table.bad]
         self._ids = [derived[index] for index in keep]
         self._lines = [table.lines[index] for index in keep]

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from espnet3_core.data.checking.audio import SILENCE, Facts
-from espnet3_core.data.checking.findings import CheckedItem, DataFinding
+from espnet3_core.data.checking.findings import DataFinding, Level
 from espnet3_core.data.checking.splits import Split
 
 CLIPPED = 0.001
@@ -66,7 +66,7 @@ def shared_findings(splits: Sequence[Split]) -> Iterator[DataFinding]:
         for split in splits
         if split.role == "train"
         for item, facts in zip(split.items, split.facts, strict=True)
-        if _sounds(facts)
+        if facts is not None and _sounds(facts)
     }
     for split in splits:
         if split.role == "train":
@@ -77,12 +77,12 @@ def shared_findings(splits: Sequence[Split]) -> Iterator[DataFinding]:
             other = trained[facts.digest]
             place = f" ({other.place})" if other.place else ""
             reason = f"is the same audio as {other.id!r} of train{place}"
-            level = None if split.role == "test" else "warning"
-            yield item.finding("same audio", reason, split.name, level=level)  # type: ignore[arg-type]
+            level: Level = "error" if split.role == "test" else "warning"
+            yield item.finding("same audio", reason, split.name, level=level)
 
 
-def _sounds(facts: Facts | None) -> bool:
-    return facts is not None and not facts.problem and facts.level >= SILENCE
+def _sounds(facts: Facts) -> bool:
+    return not facts.problem and facts.level >= SILENCE
 
 
 def text_findings(split: Split, tokenizer: Any) -> Iterator[DataFinding]:
@@ -113,6 +113,3 @@ def by_place(finding: DataFinding) -> tuple[str, str, int]:
     """Sorts findings by kind, file and line."""
     file, _, line = (finding.place or "").rpartition(":")
     return finding.kind, file, int(line) if line.isdigit() else 0
-
-
-__all__ = ["CheckedItem", "audio_findings", "by_place", "shared_findings", "text_findings", "unknown_parts"]

@@ -79,7 +79,8 @@ class CheckedItem:
         self, kind: str, reason: str, split: str, *, level: Level | None = None, hint: str | None = None
     ) -> DataFinding:
         """A finding about this utterance; level and hint are those of the kind unless given."""
-        usual = KINDS.get(kind, ("error", None))
+        usual_level: Level
+        usual_level, mend = KINDS.get(kind, ("error", ""))
         return DataFinding(
             kind=kind,
             reason=reason,
@@ -87,6 +88,6 @@ class CheckedItem:
             id=self.id,
             place=self.place,
             audio=self.audio,
-            level=level or usual[0],
-            hint=hint or usual[1],
+            level=level or usual_level,
+            hint=hint or mend or None,
         )
