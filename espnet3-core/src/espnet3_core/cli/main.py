@@ -40,6 +40,7 @@ VERBS = {
     "run": _own("run", "run the stages of a recipe"),
     "status": _own("status", "what of a recipe is done, and what is out of date"),
     "check": _own("check", "find all mistakes in a recipe's configuration, without running it"),
+    "data": _own("data", "decode all data of a recipe and find bad utterances"),
     "config": _own("config", "show a resolved configuration, or compare two"),
     "new": _own("new", "write a new recipe"),
     "list": _own("list", "components by kind, and who provides them"),

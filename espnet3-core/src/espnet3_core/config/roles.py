@@ -32,6 +32,11 @@ class DatasetsConfig:
     """Shorter training utterances are left out, and counted in the log."""
     max_seconds: float | None = None
     """Longer training utterances are left out, and counted in the log."""
+    on_error: Literal["stop", "skip", "quarantine"] = "stop"
+    """An utterance that cannot be read stops the run; or it is left out and listed in the experiment's
+    ``bad_data/``, and tried again when its turn comes (skip) or not (quarantine)."""
+    max_errors: int | float = 0.01
+    """Most utterances that are left out of a data set: a number, or a share, which allows one at least."""
 
 
 @dataclass(kw_only=True)
@@ -112,6 +117,8 @@ class TrainingConfig:
     """Items to a batch."""
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
     """What is saved."""
+    max_bad_steps: int = 10
+    """Optimizer steps in a row that may be left out because their loss is not finite."""
     init_from: str | None = None
     """Checkpoint or bundle whose weights are loaded before the first step."""
     loggers: list[Annotated[Component, Slot("callback", "logger")]] = field(default_factory=list)
@@ -150,8 +157,11 @@ class InferenceConfig:
     """Batching."""
     executor: Annotated[Component, Slot("executor")] = _named("core/in_process")
     """Where the work runs: ``core/in_process``, ``core/processes``."""
-    on_error: Literal["stop", "record"] = "stop"
-    """An utterance that cannot be read or decoded stops the stage, or is recorded as failed."""
+    on_error: Literal["stop", "skip", "quarantine", "record"] = "stop"
+    """An utterance that cannot be read or decoded stops the stage; or its result is an ``error``, and it is
+    tried again when the stage runs again (skip) or not (quarantine). ``record`` is skip without a limit."""
+    max_errors: int | float = 0.01
+    """Most failed utterances of a test set: a number, or a share, which allows one at least."""
     device: str = "auto"
     """``auto``, ``cpu``, ``cuda``, ``cuda:1``."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"

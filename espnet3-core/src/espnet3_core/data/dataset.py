@@ -72,6 +72,14 @@ def ids_of(dataset: Any) -> list[str]:
     return ids
 
 
+def known_ids(dataset: Any) -> Sequence[str]:
+    """Ids of all items without loading any; their indices where the dataset does not tell."""
+    inner = dataset.dataset if isinstance(dataset, PreparedDataset) else dataset
+    if callable(getattr(inner, "ids", None)) or "id" in _columns(inner):
+        return ids_of(inner)
+    return [index_id(index, len(inner)) for index in range(len(inner))]
+
+
 def check_unique(ids: Sequence[str], name: str) -> None:
     """Raise :class:`CheckFailed` listing the ids that stand more than once."""
     if len(set(ids)) == len(ids):

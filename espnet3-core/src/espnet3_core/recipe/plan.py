@@ -21,7 +21,7 @@ from espnet3_core.recipe.fingerprint import (
     is_below,
     outputs_digest,
 )
-from espnet3_core.recipe.records import StageRecord, read_record, variant
+from espnet3_core.recipe.records import UNFINISHED, StageRecord, read_record, variant
 from espnet3_core.recipe.stages import CONTINUED_BY
 from espnet3_core.specs import StageSpec, SystemSpec
 
@@ -148,6 +148,8 @@ def decide(context: StageContext, system: SystemSpec) -> Decision:
     more = _raised(record.continued_by, continued_by(stage, {r: context.node(r) for r in stage.roles}))
     if more:
         return replace(decision, status="continues", reasons=tuple(more))
+    if record.facts.get(UNFINISHED):
+        return replace(decision, status="continues", reasons=(str(record.facts[UNFINISHED]),))
     return replace(decision, status="up to date")
 
 

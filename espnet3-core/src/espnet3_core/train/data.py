@@ -8,7 +8,7 @@ from lightning.pytorch import LightningDataModule
 
 from espnet3_core.data.dataset import PreparedDataset
 from espnet3_core.data.loader import Loader, build_loader
-from espnet3_core.train.datasets import prepared
+from espnet3_core.train.datasets import bad_data, prepared
 from espnet3_core.train.outputs import padding
 from espnet3_core.train.resume import Resume
 from espnet3_core.train.shield import shielded
@@ -37,6 +37,12 @@ class TrainingData(LightningDataModule):
         self.train_set = prepared(context, config.dataset.train, self.tokenizer, training=True)
         valid = config.dataset.valid
         self.valid_set = None if valid is None else prepared(context, valid, self.tokenizer, training=False)
+        sets = {"train": self.train_set, "valid": self.valid_set}
+        self._bad = {
+            split: bad_data(context, split, found, anew=resume is None)
+            for split, found in sets.items()
+            if found is not None
+        }
 
     def train_dataloader(self) -> Loader:
         """Batches of the running epoch, from where training goes on."""
@@ -44,7 +50,7 @@ class TrainingData(LightningDataModule):
             "min_seconds": self._config.dataset.min_seconds,
             "max_seconds": self._config.dataset.max_seconds,
         }
-        loader = self._loader(self.train_set, **bounds)
+        loader = self._loader(self.train_set, bad=self._bad["train"], **bounds)
         if self._resume is not None:
             trainer: Any = self.trainer
             start = self._resume.start(trainer.world_size)
@@ -60,7 +66,7 @@ class TrainingData(LightningDataModule):
             return []
         trainer: Any = self.trainer
         alone = {"rank": 0, "world_size": 1} if len(self.valid_set) < trainer.world_size else {}
-        return self._loader(self.valid_set, shuffle=False, **alone)
+        return self._loader(self.valid_set, bad=self._bad["valid"], shuffle=False, **alone)
 
     def _loader(self, dataset: PreparedDataset, **options: Any) -> Loader:
         trainer: Any = self.trainer

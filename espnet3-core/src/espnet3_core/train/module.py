@@ -16,7 +16,7 @@ from espnet3_core.config.roles import TrainingConfig
 from espnet3_core.errors import UserError
 from espnet3_core.train.accumulators import MeanAccumulator, gather
 from espnet3_core.train.finite import FiniteGuard
-from espnet3_core.train.outputs import FieldSelector, StepOutput, step_output
+from espnet3_core.train.outputs import FieldSelector, StepOutput, is_empty, step_output
 from espnet3_core.train.parameters import check_group_options, freeze, parameter_groups
 
 logger = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ class TrainingModule(LightningModule):
         self.training_config = training
         self.frozen = freeze(model, training.parameters)
         self.select_fields = FieldSelector(model)
-        self.guard = FiniteGuard()
+        self.guard = FiniteGuard(training.max_bad_steps)
         self.epoch_means = MeanAccumulator()
         self.interval_means = MeanAccumulator()
         self.valid_means = MeanAccumulator()
@@ -54,17 +54,21 @@ class TrainingModule(LightningModule):
 
     def training_step(self, batch: Mapping[str, Any], batch_idx: int) -> Tensor:
         """Loss of a micro-batch; its scalars are added to the running means."""
+        self.guard.before_forward(self.model)
         output = self(batch)
-        finite = self.guard.watch(output.loss, batch, self.trainer)
-        self.epoch_means.add(output.stats, output.weight, finite)
-        self.interval_means.add(output.stats, output.weight, finite)
         loss: Tensor = output.loss
+        counts = self.guard.watch(loss, batch, self.trainer)
+        if is_empty(batch):
+            counts, loss = torch.zeros_like(counts), loss * 0
+        self.epoch_means.add(output.stats, output.weight, counts)
+        self.interval_means.add(output.stats, output.weight, counts)
         return loss
 
     def validation_step(self, batch: Mapping[str, Any], batch_idx: int) -> None:
         """Add a batch to the validation means."""
         output = self(batch)
-        self.valid_means.add(output.stats, output.weight)
+        if not is_empty(batch):
+            self.valid_means.add(output.stats, output.weight)
 
     def on_before_optimizer_step(self, optimizer: Any) -> None:
         """Leave out a step whose loss was not finite on any rank.
@@ -73,6 +77,13 @@ class TrainingModule(LightningModule):
             UserError: Too many in a row.
         """
         self.guard.before_step(self.trainer)
+
+    def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
+        """Step a schedule; one that counts optimizer steps stays where it is when a step was left out."""
+        configs: Any = self.trainer.lr_scheduler_configs
+        by_step = any(entry.scheduler is scheduler and entry.interval == "step" for entry in configs)
+        if not (by_step and self.guard.left_out):
+            super().lr_scheduler_step(scheduler, metric)
 
     def on_train_epoch_start(self) -> None:
         """Begin the means of an epoch, or go on with those of the checkpoint."""
