@@ -79,6 +79,18 @@ def sync_directory(path: str | os.PathLike[str]) -> None:
             os.close(handle)
 
 
+def remove_leftovers(directory: Path, name: str = "*") -> None:
+    """Delete the temporary files of :func:`atomic_open` that a process left which was killed in it.
+
+    Args:
+        directory: No other process may write into it at this time.
+        name: Pattern of the names of the targets.
+    """
+    for path in directory.glob(f".{name}.tmp"):
+        with suppress(OSError):
+            path.unlink()
+
+
 @contextmanager
 def atomic_open(
     path: str | os.PathLike[str], mode: str = "w", *, encoding: str | None = None

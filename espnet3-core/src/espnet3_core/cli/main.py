@@ -41,6 +41,7 @@ VERBS = {
     "status": _own("status", "what of a recipe is done, and what is out of date"),
     "check": _own("check", "find all mistakes in a recipe's configuration, without running it"),
     "config": _own("config", "show a resolved configuration, or compare two"),
+    "average": _own("average", "average selected models of a training again"),
     "new": _own("new", "write a new recipe"),
     "list": _own("list", "components by kind, and who provides them"),
     "show": _own("show", "one component: its options with types, defaults and meaning"),

@@ -89,6 +89,24 @@ class CheckpointConfig:
 
 
 @dataclass(kw_only=True)
+class ResumeConfig:
+    """What may be other than before when a begun training goes on; nothing, unless it is said here.
+
+    Whatever else is changed needs another ``--tag``, or ``--force``.
+    """
+
+    model: Literal["refuse", "same_weights"] = "refuse"
+    """Another model: ``same_weights`` goes on when each weight keeps its name and shape (other dropout)."""
+    data: Literal["refuse", "restart_epoch"] = "refuse"
+    """Other data: ``restart_epoch`` goes on with it and begins the running epoch again; the tokenizer and the
+    statistics stay those of the data that training began with."""
+    batch: Literal["refuse", "restart_epoch"] = "refuse"
+    """Other limits of batches, or other gradient accumulation: ``restart_epoch`` as for data."""
+    world_size: Literal["refuse", "restart_epoch"] = "refuse"
+    """Another number of processes: ``restart_epoch`` as for data."""
+
+
+@dataclass(kw_only=True)
 class TrainingConfig:
     """Role ``training``: data, tokenizer, model and optimization."""
 
@@ -112,6 +130,8 @@ class TrainingConfig:
     """Items to a batch."""
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
     """What is saved."""
+    resume: ResumeConfig = field(default_factory=ResumeConfig)
+    """What may be other than before when a begun training goes on."""
     init_from: str | None = None
     """Checkpoint or bundle whose weights are loaded before the first step."""
     loggers: list[Annotated[Component, Slot("callback", "logger")]] = field(default_factory=list)

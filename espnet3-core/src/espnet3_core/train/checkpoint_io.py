@@ -7,6 +7,7 @@ name and the renaming itself.
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from typing import Any
 
@@ -15,14 +16,20 @@ from lightning.fabric.plugins import TorchCheckpointIO
 
 
 class DirectCheckpointIO(TorchCheckpointIO):
-    """``torch.save`` to the path that is asked for."""
+    """``torch.save`` to the path that is asked for; it is on the disk when that returns.
+
+    The stream is Python's own: torch's tells of a full disk without the system's error number.
+    """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         """Write a checkpoint; the folder exists."""
         if storage_options is not None or "://" in str(path):
             super().save_checkpoint(checkpoint, path, storage_options)
-        else:
-            torch.save(checkpoint, path)
+            return
+        with open(path, "wb") as stream:
+            torch.save(checkpoint, stream)
+            stream.flush()
+            os.fsync(stream.fileno())
 
 
 def write_directly(strategy: Any) -> None:
