@@ -17,6 +17,7 @@ from espnet3_core.errors import UserError
 _MENDS = {
     errno.ENOSPC: ("the disk is full", "free some space, then run the same command again"),
     errno.EDQUOT: ("the disk quota is used up", "free some space, then run the same command again"),
+    errno.EFBIG: ("it would become larger than is allowed", "see ulimit -f, or choose another file system"),
     errno.EROFS: ("the file system is read-only", "choose a place that can be written"),
     errno.EACCES: ("permission denied", "choose a place that you may write, or change its permissions"),
     errno.EPERM: ("operation not permitted", "choose a place that you may write, or change its permissions"),

@@ -23,7 +23,10 @@ from typing import Any
 from espnet3_core.train.resume import find_resume
 from resume_cases import differing, in_process, run_case
 
-SHORT: dict[str, Any] = {"trainer": {"max_epochs": 2}, "every": 4}
+PLAIN_NAME = re.compile(
+    r"[.][0-9]+[.][0-9a-f]{8}(?=[.]tmp$)|(?<=epoch)[0-9]+_step[0-9]+|(?<=average)_1_train[.]mae"
+)
+SHORT: dict[str, Any] = {"trainer": {"max_epochs": 2}, "every": 4, "keep": 1}
 
 
 class Faults:
@@ -42,9 +45,9 @@ class Faults:
 
     def point(self, name: str, path: Any, torn: Callable[[], Any] = lambda: None) -> None:
         """An operation is about to be done."""
-        if not str(path).startswith(self.root):
+        if not str(path).startswith(self.root) or Path(path).name.startswith("trace"):
             return
-        self.names.append(f"{name} {re.sub(r'[0-9]+[.][0-9a-f]{8}[.]tmp$', 'tmp', Path(path).name)}")
+        self.names.append(f"{name} {PLAIN_NAME.sub('', Path(path).name)}")
         if len(self.names) - 1 == self.at:
             torn()
             if self.how == "kill":
@@ -142,17 +145,19 @@ def main(folder: Path, which: str) -> dict[str, Any]:
     assert in_process(count) == 0
     names = json.loads((folder / "names.json").read_text())
     first_state = names.index("rename to last.ckpt")
-    tried = list(range(len(names)))
-    if which != "all":  # the last of each kind: the others of a file differ in nothing
-        tried = sorted({name: place for place, name in enumerate(names)}.values())
+    tried = [(at, how) for at in range(len(names)) for how in ("kill", "ENOSPC")]
+    tried += [
+        (at, "EACCES") for at, name in enumerate(names) if name.startswith(("open", "rename", "unlink"))
+    ]
+    if which != "all":  # the last of each kind, in one way; in two for the states
+        kinds = {name: place for place, name in enumerate(names)}
+        tried = [(at, ("kill", "ENOSPC")[number % 2]) for number, at in enumerate(kinds.values())]
+        tried += [(at, "kill") for name, at in kinds.items() if "ckpt" in name and (at, "kill") not in tried]
     problems = {}
-    for number, at in enumerate(tried):
-        errors = ("ENOSPC", "EACCES") if which == "all" else (("ENOSPC", "EACCES")[number % 2],)
-        for how in ("kill", *errors):
-            place = folder / "part"
-            shutil.rmtree(place, ignore_errors=True)
-            if wrong := attempt(place, at, how, first_state):
-                problems[f"{at} {names[at]} {how}"] = wrong
+    for at, how in tried:
+        shutil.rmtree(folder / "part", ignore_errors=True)
+        if wrong := attempt(folder / "part", at, how, first_state):
+            problems[f"{at} {names[at]} {how}"] = wrong
     return {"operations": len(names), "kinds": sorted(set(names)), "tried": len(tried), "problems": problems}
 
 

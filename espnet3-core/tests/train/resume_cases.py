@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import subprocess
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -33,12 +34,14 @@ SETTINGS: dict[str, dict[str, Any]] = {
 }
 
 
-def context_for(directory: Path, name: str = "plain", *, every: int | None = 2, **changes: Any) -> ToyContext:
+def context_for(
+    directory: Path, name: str = "plain", *, every: int | None = 2, keep: int = 2, **changes: Any
+) -> ToyContext:
     config = toy_config(
         trainer={"max_epochs": 3, **SETTINGS[name].get("trainer", {}), **changes.pop("trainer", {})},
         scheduler=Component(target="torch.optim.lr_scheduler.ExponentialLR", options={"gamma": 0.95}),
         checkpoint=CheckpointConfig(
-            best=[BestConfig(keep=2), BestConfig(monitor="train/mae", keep=1)], every_steps=every
+            best=[BestConfig(keep=keep), BestConfig(monitor="train/mae", keep=1)], every_steps=every
         ),
         **changes,
     )
@@ -82,6 +85,19 @@ def in_process(action: Callable[[], None]) -> int:
             sys.stdout.flush()
             os._exit(code)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def script(name: str, *arguments: str) -> list[dict[str, Any]]:
+    """Run a script of this folder in a new process, which may fork; the JSON objects that it prints."""
+    done = subprocess.run(
+        [sys.executable, str(Path(__file__).with_name(name)), *arguments],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
 
 
 def outcome(directory: Path) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from espnet3_core.component import Component
 from espnet3_core.config.roles import TrainingConfig
 from espnet3_core.errors import UserError
+from espnet3_core.files import remove_leftovers
 from espnet3_core.train.imports import without_collector
 from espnet3_core.train.position import Position
 from espnet3_core.train.resume import Resume, find_resume, is_finished, last_of, limits_of
@@ -256,6 +257,7 @@ def _finish(context: StageContext, config: TrainingConfig, resume: Resume) -> No
     best = BestModels(context.experiment.checkpoints, config.checkpoint.best)
     best.restore(resume.state)
     best.saved(last_of(resume.position))
+    remove_leftovers(context.experiment.checkpoints)
     _note_results(context, resume.position.epoch, resume.position.step)
 
 
