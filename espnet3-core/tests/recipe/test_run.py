@@ -134,6 +134,47 @@ def test_the_tokenizer_of_a_trained_model_is_not_overwritten(toy):
         run(toy, stages=["train_tokenizer"])
 
 
+@pytest.mark.parametrize(
+    ("file", "old", "new", "policy"),
+    [
+        ("data/train.txt", "a b c", "a b c d", "data=restart_epoch"),
+        ("conf/training.yaml", "path: data/train.txt", "path: data/test.txt", "data=restart_epoch"),
+        (
+            "conf/training.yaml",
+            "max_epochs: 2",
+            "max_epochs: 2, accumulate_grad_batches: 4",
+            "batch=restart_epoch",
+        ),
+        ("src/model.py", "pass", "wider = True", "model=same_weights"),
+    ],
+)
+def test_a_policy_that_the_refusal_names_goes_on_with_the_change(toy, said, file, old, new, policy):
+    run(toy)
+    said(toy)
+    edit(toy, file, old, new)
+    with pytest.raises(UserError, match=rf"training\.resume\.{policy} goes on with the new ones"):
+        run(toy)
+    goes_on = [f"training.resume.{policy}"]
+    assert not {"train_tokenizer", "train"} & set(ran(toy, overrides=goes_on))  # nothing is left to train
+    longer = run(toy, overrides=[*goes_on, "training.trainer.max_epochs=4"])
+    assert {"train", "infer"} <= set(longer.ran)
+    assert "train_tokenizer" not in longer.ran
+    assert "train ran to 4" in said(toy)
+    assert "train" not in ran(toy, overrides=["training.trainer.max_epochs=4"])  # it is the new state now
+
+
+def test_a_policy_allows_its_own_changes_only(toy):
+    run(toy)
+    edit(toy, "data/train.txt", "a b c", "a b c d")
+    changed = ["training.resume.data=restart_epoch", "training.batch.size=4"]
+    with pytest.raises(UserError, match=r"training\.batch\.size") as caught:
+        run(toy, overrides=changed)
+    assert "its content was changed" not in str(caught.value)
+    with pytest.raises(UserError) as caught:
+        run(toy, overrides=["training.seed=7"])
+    assert "training.resume" not in str(caught.value)  # no policy allows another seed
+
+
 def test_an_interrupted_training_continues(toy, said):
     (toy / "stop").touch()
     with pytest.raises(Interrupted) as caught:

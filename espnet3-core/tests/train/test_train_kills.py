@@ -1,4 +1,4 @@
-"""Real processes, killed with SIGKILL at random micro-batches or in a write, and continued by the same command.
+"""Real processes, killed at random micro-batches or in a write, and continued by the same command.
 
 With every write, and with 20 kills in each setting: ``tests/proofs/test_resume_proofs.py``.
 """

@@ -139,7 +139,7 @@ def decide(context: StageContext, system: SystemSpec) -> Decision:
     started = stage.on_stale == "refuse" and stage_result(stage, experiment, context.stems) is not None
     if started:
         decision = replace(decision, advice=advice(old, parts))
-        old = allowed(context.node("training"), old, parts)
+        old = allowed(context, old, parts)
     changed = tuple(changes(old, parts))
     if record.state != "done":
         state: Status = "failed" if record.state == "failed" else "interrupted"

@@ -8,9 +8,12 @@ and is compared there: :mod:`espnet3_core.train.resume`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 from espnet3_core.recipe.fingerprint import Parts, is_below, naming
+
+if TYPE_CHECKING:
+    from espnet3_core.recipe.context import StageContext
 
 POLICIES: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "model": ("same_weights", ("training.model", "code")),
@@ -27,15 +30,16 @@ POLICIES: Mapping[str, tuple[str, tuple[str, ...]]] = {
 then be others."""
 
 
-def allowed(training: Mapping[str, Any], old: Parts, new: Parts) -> Parts:
+def allowed(context: StageContext, old: Parts, new: Parts) -> Parts:
     """The old parts, with those that may have changed as they are now.
 
     Args:
-        training: Node of the role ``training``.
+        context: Of the stage; without the role ``training`` it has no policies.
         old: Parts of the fingerprint that training was begun with.
         new: Those of now.
     """
-    said = training.get("resume") or {}
+    node = context.node("training") if "training" in context.stage.roles else {}
+    said = node.get("resume") or {}
     keys = tuple(key for name, (value, keys) in POLICIES.items() if said.get(name) == value for key in keys)
     kept = dict(old)
     for part in {**old, **new}:

@@ -204,7 +204,7 @@ class Session:
             groups = ("after.", "data.", "file.")
             old = {key: value for key, value in record.parts.items() if not key.startswith(groups)}
             new = {key: value for key, value in plan.own_parts(context).items() if not key.startswith(groups)}
-            if reasons := changes(allowed(context.node("training"), old, new), new):
+            if reasons := changes(allowed(context, old, new), new):
                 raise plan.refusal(self.experiment, stage, reasons, advice=advice(old, new))
 
     def _kept_for_trained(self, context: StageContext, decision: plan.Decision) -> bool:
@@ -221,7 +221,7 @@ class Session:
             if trained and plan.stage_result(later, self.experiment, self.stems) is not None:
                 old, new = record.parts, decision.parts
                 if not plan.missing_outputs(record, self.experiment) and not changes(
-                    allowed(context.node("training"), old, new), new
+                    allowed(context, old, new), new
                 ):
                     return True
                 raise plan.refusal(

@@ -84,9 +84,7 @@ class TrainingModule(LightningModule):
         self.interval_means.load(saved["interval"], self.device)
         self.latest.update(saved["latest"])
         latest = {name: torch.tensor(value, dtype=torch.float64) for name, value in self.latest.items()}
-        self.trainer.callback_metrics.update(
-            latest
-        )  # where schedules look for a validation before this point
+        self.trainer.callback_metrics.update(latest)  # a schedule may wait for a validation that is past
 
     def on_validation_epoch_start(self) -> None:
         """Begin the means of a validation."""
