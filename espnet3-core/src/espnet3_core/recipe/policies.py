@@ -30,20 +30,21 @@ POLICIES: Mapping[str, tuple[str, tuple[str, ...]]] = {
 then be others."""
 
 
-def allowed(context: StageContext, old: Parts, new: Parts) -> Parts:
+def allowed(context: StageContext, old: Parts, new: Parts, known: Parts | None = None) -> Parts:
     """The old parts, with those that may have changed as they are now.
 
     Args:
         context: Of the stage; without the role ``training`` it has no policies.
-        old: Parts of the fingerprint that training was begun with.
+        old: Parts of the fingerprint that it was begun with.
         new: Those of now.
+        known: Those that training went on with since.
     """
     node = context.node("training") if "training" in context.stage.roles else {}
     said = node.get("resume") or {}
     keys = tuple(key for name, (value, keys) in POLICIES.items() if said.get(name) == value for key in keys)
     kept = dict(old)
     for part in {**old, **new}:
-        if _covered(part, keys, old, new):
+        if _covered(part, keys, old, new) or (known is not None and known.get(part) == new.get(part)):
             kept.pop(part, None)
             kept |= {part: new[part]} if part in new else {}
     return kept

@@ -211,22 +211,21 @@ class Session:
         """Stages before training do not overwrite what a trained model was made with.
 
         Returns:
-            Whether the stage is left as it is, because ``training.resume`` goes on with what was changed.
+            Whether the stage is left as it is: training goes on with what was changed, or has done so.
         """
-        stage, record = context.stage, decision.record
+        stage, record, new = context.stage, decision.record, decision.parts
         if decision.status != "stale" or not stage.outputs or stage.on_stale == "refuse" or record is None:
             return False
         for later in self.system.stages:
             trained = later.on_stale == "refuse" and stage.name in later.after
-            if trained and plan.stage_result(later, self.experiment, self.stems) is not None:
-                old, new = record.parts, decision.parts
-                if not plan.missing_outputs(record, self.experiment) and not changes(
-                    allowed(context, old, new), new
-                ):
-                    return True
-                raise plan.refusal(
-                    self.experiment, later, decision.reasons, decision.problems, advice(old, new)
-                )
+            if not trained or plan.stage_result(later, self.experiment, self.stems) is None:
+                continue
+            training = read_record(plan.record_path(self.experiment, later, self.stems))
+            old = allowed(context, record.parts, new, training.parts if training else None)
+            if plan.missing_outputs(record, self.experiment) or changes(old, new):
+                reasons, problems = decision.reasons, decision.problems
+                raise plan.refusal(self.experiment, later, reasons, problems, advice(record.parts, new))
+            return True
         return False
 
     def _protect_unrecorded(self, context: StageContext, decision: plan.Decision) -> None:
