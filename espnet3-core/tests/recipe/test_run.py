@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 from pathlib import Path
 
 import pytest
 from espnet3_core.errors import EXIT_RESUMABLE, Interrupted, UserError
-from espnet3_core.recipe.run import run
+from espnet3_core.recipe.run import run, stoppable
 
 ALL = ["create_dataset", "train_tokenizer", "train", "infer", "measure"]
 
@@ -187,6 +188,14 @@ def test_an_interrupted_training_continues(toy, said):
     result = run(toy)
     assert result.ran == ("train", "infer", "measure")
     assert result.stages[2].why == "interrupted"
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGUSR1"])
+def test_a_clusters_signals_stop_a_run_as_an_interrupt_does(name):
+    number = signal.Signals[name]
+    with pytest.raises(KeyboardInterrupt, match=name), stoppable():
+        os.kill(os.getpid(), number)
+    assert signal.getsignal(number) is signal.SIG_DFL
 
 
 def test_a_failure_is_recorded_and_the_next_run_tries_again(make_recipe):

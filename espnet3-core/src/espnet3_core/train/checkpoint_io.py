@@ -7,7 +7,6 @@ name and the renaming itself.
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 from typing import Any
 
@@ -16,7 +15,7 @@ from lightning.fabric.plugins import TorchCheckpointIO
 
 
 class DirectCheckpointIO(TorchCheckpointIO):
-    """``torch.save`` to the path that is asked for; it is on the disk when that returns.
+    """``torch.save`` to the path that is asked for.
 
     The stream is Python's own: torch's tells of a full disk without the system's error number.
     """
@@ -28,8 +27,6 @@ class DirectCheckpointIO(TorchCheckpointIO):
             return
         with open(path, "wb") as stream:
             torch.save(checkpoint, stream)
-            stream.flush()
-            os.fsync(stream.fileno())
 
 
 def write_directly(strategy: Any) -> None:

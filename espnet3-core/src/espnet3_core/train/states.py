@@ -48,16 +48,21 @@ def verify(path: Path) -> None:
 
 
 def promote(temporary: Path, *, former_is_whole: bool) -> None:
-    """Read a written checkpoint back and make it ``last.ckpt``; the former one becomes ``previous.ckpt``.
+    """Flush a written checkpoint, read it back, make it ``last.ckpt``; the former becomes ``previous.ckpt``.
 
     Args:
-        temporary: The new one, beside them, flushed to the disk.
+        temporary: The new one, beside them.
         former_is_whole: Whether the present ``last.ckpt`` can be resumed from; if not, it is replaced.
 
     Raises:
         UserError: The new one cannot be read back.
     """
     last, previous = temporary.with_name(LAST), temporary.with_name(PREVIOUS)
+    handle = os.open(temporary, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
     try:
         verify(temporary)
     except Damaged as error:
