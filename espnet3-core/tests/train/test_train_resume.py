@@ -28,6 +28,15 @@ def references(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[list
     return found
 
 
+def test_models_that_fell_out_before_a_death_are_deleted_once(tmp_path: Path) -> None:
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    run_toy(context_for(whole, every=None, keep=1))
+    with pytest.raises(Died):
+        run_toy(context_for(parts, every=None, keep=1), trace=Trace(tmp_path / "trace", 14))
+    run_toy(context_for(parts, every=None, keep=1))
+    assert outcome(parts) == outcome(whole)
+
+
 def test_consumed_batches_are_not_repeated(tmp_path: Path, references: dict[str, Any]) -> None:
     with pytest.raises(Died):
         run_toy(context_for(tmp_path), trace=Trace(tmp_path / "first", 5))

@@ -79,10 +79,14 @@ class BestModels:
     def saved(self, last: Mapping[str, Any]) -> None:
         """A resumable checkpoint with these tables is on the disk: delete what is in none of them."""
         self._last = last
+        self.sweep()
+        write_index(self.directory, self.selections, last)
+
+    def sweep(self) -> None:
+        """Delete the models that are in no table; the checkpoint on the disk does not name them."""
         for name in self._doomed - {kept.file for table in self.selections for kept in table.kept}:
             (self.directory / name).unlink(missing_ok=True)
         self._doomed.clear()
-        write_index(self.directory, self.selections, last)
 
     def state(self) -> dict[str, Any]:
         """For a checkpoint."""
