@@ -60,7 +60,8 @@ class Checkpointing(Checkpoint):
         if trainer.is_global_zero:
             make_directory(self.directory)
             remove_leftovers(self.directory)
-            self.best.sweep()  # what a process that was killed had not deleted yet
+            with disk_errors(self.directory):
+                self.best.sweep()  # what a process that was killed had not deleted yet
         write_directly(trainer.strategy)
         self._signals.listen()
 
