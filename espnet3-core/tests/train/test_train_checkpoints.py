@@ -3,10 +3,10 @@ import random
 import pytest
 import torch
 from espnet3_core.errors import UserError
+from espnet3_core.train.averages import average_weights
 from espnet3_core.train.checkpoints import (
     Kept,
     Selection,
-    average_weights,
     load_state,
     load_weights,
     resolve_checkpoint,

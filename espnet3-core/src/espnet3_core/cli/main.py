@@ -42,6 +42,7 @@ VERBS = {
     "check": _own("check", "find all mistakes in a recipe's configuration, without running it"),
     "data": _own("data", "decode all data of a recipe and find bad utterances"),
     "config": _own("config", "show a resolved configuration, or compare two"),
+    "average": _own("average", "average selected models of a training again"),
     "new": _own("new", "write a new recipe"),
     "list": _own("list", "components by kind, and who provides them"),
     "show": _own("show", "one component: its options with types, defaults and meaning"),

@@ -94,6 +94,24 @@ class CheckpointConfig:
 
 
 @dataclass(kw_only=True)
+class ResumeConfig:
+    """What may be other than before when a begun training goes on; nothing, unless it is said here.
+
+    Whatever else is changed needs another ``--tag``, or ``--force``.
+    """
+
+    model: Literal["refuse", "same_weights"] = "refuse"
+    """Another model: ``same_weights`` goes on when each weight keeps its name and shape (other dropout)."""
+    data: Literal["refuse", "restart_epoch"] = "refuse"
+    """Other data: ``restart_epoch`` goes on with it and begins the running epoch again; the tokenizer and the
+    statistics stay those of the data that training began with."""
+    batch: Literal["refuse", "restart_epoch"] = "refuse"
+    """Other limits of batches, or other gradient accumulation: ``restart_epoch`` as for data."""
+    world_size: Literal["refuse", "restart_epoch"] = "refuse"
+    """Another number of processes: ``restart_epoch`` as for data."""
+
+
+@dataclass(kw_only=True)
 class TrainingConfig:
     """Role ``training``: data, tokenizer, model and optimization."""
 
@@ -119,6 +137,8 @@ class TrainingConfig:
     """What is saved."""
     max_bad_steps: int = 10
     """Optimizer steps in a row that may be left out because their loss is not finite."""
+    resume: ResumeConfig = field(default_factory=ResumeConfig)
+    """What may be other than before when a begun training goes on."""
     init_from: str | None = None
     """Checkpoint or bundle whose weights are loaded before the first step."""
     loggers: list[Annotated[Component, Slot("callback", "logger")]] = field(default_factory=list)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from lightning.pytorch import LightningDataModule
 
+from espnet3_core.config.roles import TrainingConfig
 from espnet3_core.data.dataset import PreparedDataset
 from espnet3_core.data.loader import Loader, build_loader
 from espnet3_core.train.datasets import bad_data, prepared
@@ -17,6 +20,31 @@ if TYPE_CHECKING:
     from espnet3_core.recipe.context import StageContext
 
 
+def plan_facts(dataset: PreparedDataset, config: TrainingConfig) -> dict[str, Any]:
+    """What the plan of batches is a function of, beside the epoch and the number of processes.
+
+    Returns:
+        ``data``, a digest of the training set, and ``batch``, the values that its batches are made by.
+    """
+    fingerprint = getattr(dataset.dataset, "fingerprint", None)
+    data = fingerprint() if callable(fingerprint) else digest_of_ids(dataset)
+    rule = {key: value for key, value in asdict(config.batch).items() if key not in ("workers", "pin_memory")}
+    bounds = {"min_seconds": config.dataset.min_seconds, "max_seconds": config.dataset.max_seconds}
+    accumulate = config.trainer.get("accumulate_grad_batches", 1)
+    return {
+        "data": data,
+        "batch": {"seed": config.seed, **rule, **bounds, "accumulate_grad_batches": accumulate},
+    }
+
+
+def digest_of_ids(dataset: PreparedDataset) -> str:
+    """Digest of what is known of a training set without loading it."""
+    lengths = dataset.lengths()
+    known = hashlib.sha256("\0".join(dataset.ids()).encode())
+    known.update(b"" if lengths is None else lengths.tobytes())
+    return known.hexdigest()
+
+
 class TrainingData(LightningDataModule):
     """Training and validation data of a recipe.
 
@@ -26,6 +54,13 @@ class TrainingData(LightningDataModule):
     Args:
         context: Of the stage.
         resume: Where training goes on; None from the beginning.
+
+    Attributes:
+        plan: What the batches follow from, beside epoch and number of processes; kept in checkpoints.
+        resume: The same, now that its batches are known to be these, or may be others.
+
+    Raises:
+        ResumeRefused: They are others, and ``training.resume`` does not allow it.
     """
 
     def __init__(self, context: StageContext, resume: Resume | None = None) -> None:
@@ -33,10 +68,11 @@ class TrainingData(LightningDataModule):
         self.tokenizer = context.build_tokenizer()
         self._config = config = context.config("training")
         self._collator = config.collator.build(**context.needs())
-        self._resume = resume
         self.train_set = prepared(context, config.dataset.train, self.tokenizer, training=True)
         valid = config.dataset.valid
         self.valid_set = None if valid is None else prepared(context, valid, self.tokenizer, training=False)
+        self.plan = plan_facts(self.train_set, config)
+        self.resume = None if resume is None else resume.checked(self.plan, config.resume)
         sets = {"train": self.train_set, "valid": self.valid_set}
         self._bad = {
             split: bad_data(context, split, found, anew=resume is None)
@@ -51,9 +87,9 @@ class TrainingData(LightningDataModule):
             "max_seconds": self._config.dataset.max_seconds,
         }
         loader = self._loader(self.train_set, bad=self._bad["train"], **bounds)
-        if self._resume is not None:
+        if self.resume is not None:
             trainer: Any = self.trainer
-            start = self._resume.start(trainer.world_size)
+            start = self.resume.start(trainer.world_size)
             loader.set_epoch(start.epoch, start.batch)
         return loader
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -13,7 +14,7 @@ from typing import Any, cast
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 
-from espnet3_core.files import atomic_write_text, disk_errors, make_directory
+from espnet3_core.files import atomic_write_text, disk_errors, make_directory, remove_leftovers
 from espnet3_core.train.outputs import batch_size
 from espnet3_core.train.position import Position
 
@@ -46,6 +47,7 @@ class Journal(Callback):
         self._last_step = position.step
         if not self.path.exists():
             return
+        remove_leftovers(self.path.parent, f"{self.path.name}.*")
         kept = [
             line for line in self.path.read_text(encoding="utf-8").splitlines() if _before(line, position)
         ]
@@ -105,6 +107,14 @@ class Journal(Callback):
         self._write_means(
             trainer, pl_module, "epoch", which, **learning_rates(trainer), seconds=seconds, **extra
         )
+
+    def on_save_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """What a checkpoint does not repeat must be on the disk before it."""
+        if trainer.is_global_zero and self.path.exists():
+            with disk_errors(self.path), self.path.open("a", encoding="utf-8") as stream:
+                os.fsync(stream.fileno())
 
     def _write_means(
         self, trainer: Trainer, pl_module: LightningModule, kind: str, prefixes: tuple[str, ...], **extra: Any

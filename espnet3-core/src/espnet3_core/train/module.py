@@ -46,7 +46,7 @@ class TrainingModule(LightningModule):
         self.valid_means = MeanAccumulator()
         self.latest: dict[str, float] = {}
         self.batch_padding: tuple[float, float] = (0.0, 0.0)
-        self._saved_means: dict[str, list[Any]] | None = None
+        self._saved_means: dict[str, Any] | None = None
 
     def forward(self, batch: Mapping[str, Any]) -> StepOutput:
         """Run the model on a batch."""
@@ -93,6 +93,9 @@ class TrainingModule(LightningModule):
             return
         self.epoch_means.load(saved["epoch"], self.device)
         self.interval_means.load(saved["interval"], self.device)
+        self.latest.update(saved["latest"])
+        latest = {name: torch.tensor(value, dtype=torch.float64) for name, value in self.latest.items()}
+        self.trainer.callback_metrics.update(latest)  # a schedule may wait for a validation that is past
 
     def on_validation_epoch_start(self) -> None:
         """Begin the means of a validation."""
@@ -109,11 +112,15 @@ class TrainingModule(LightningModule):
         for name, value in values.items():
             self.log(name, value, logger=False, rank_zero_only=False, batch_size=1)
 
-    def means_state(self) -> dict[str, list[Any]]:
-        """Running sums of every rank, for a checkpoint; a collective call."""
-        return {"epoch": gather(self.epoch_means.state()), "interval": gather(self.interval_means.state())}
+    def means_state(self) -> dict[str, Any]:
+        """Running sums of every rank and the values published last, for a checkpoint; a collective call."""
+        return {
+            "epoch": gather(self.epoch_means.state()),
+            "interval": gather(self.interval_means.state()),
+            "latest": dict(self.latest),
+        }
 
-    def load_means(self, state: Mapping[str, list[Any]], rank: int, ranks: int) -> None:
+    def load_means(self, state: Mapping[str, Any], rank: int, ranks: int) -> None:
         """Continue from :meth:`means_state`; with another number of ranks, rank 0 takes all sums."""
 
         def mine(states: list[Any]) -> list[Any]:
@@ -121,7 +128,11 @@ class TrainingModule(LightningModule):
                 return list(states[rank])
             return [] if rank else _merge(states)
 
-        self._saved_means = {key: mine(states) for key, states in state.items()}
+        self._saved_means = {
+            "epoch": mine(state["epoch"]),
+            "interval": mine(state["interval"]),
+            "latest": dict(state.get("latest", {})),
+        }
 
     def configure_optimizers(self) -> Any:
         """The optimizer and, when there is one, the schedule."""

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 from espnet3_core.component import Component
 from espnet3_core.config.roles import TrainingConfig
 from espnet3_core.errors import UserError
+from espnet3_core.files import remove_leftovers
 from espnet3_core.train.imports import without_collector
-from espnet3_core.train.resume import Resume, find_resume, is_finished, limits_of
+from espnet3_core.train.position import Position
+from espnet3_core.train.resume import Resume, find_resume, is_finished, last_of, limits_of
 
 if TYPE_CHECKING:
     from espnet3_core.recipe.context import StageContext
@@ -37,12 +39,15 @@ def train(context: StageContext) -> None:
         context.logger.info(
             "training is finished (%s); raise training.trainer.max_epochs to go on", resume.position.words
         )
+        if context.rank == 0:
+            _finish(context, config, resume)
         return
     with without_collector():
         from espnet3_core.train.data import TrainingData
         from espnet3_core.train.randomness import seed_everything
 
         data = TrainingData(context, resume)
+        resume = data.resume
         seed_everything(config.seed, "model")
         module = build_module(context, config, data.tokenizer, fresh=resume is None)
         trainer = build_trainer(context, config, arguments, resume)
@@ -61,19 +66,19 @@ def run(context: StageContext, trainer: Any, module: Any, data: Any, resume: Res
     """
     start: dict[str, Any] = {}
     if resume is not None:
+        resume.check_model(module)
         context.logger.info("continuing from %s (%s)", resume.path.name, resume.position.words)
         if resume.start(trainer.world_size) != resume.position:
             context.logger.warning(
-                "trained with %d processes before and %d now: epoch %d is begun again",
-                resume.state["world_size"],
-                trainer.world_size,
+                "the batches are others than before: epoch %d is begun again, with the weights as they are",
                 resume.position.epoch,
             )
         start["ckpt_path"] = str(resume.path)
         if "weights_only" in inspect.signature(trainer.fit).parameters:
             start["weights_only"] = False  # our own file, with whatever state a recipe's callbacks keep
     trainer.fit(module, datamodule=data, **start)
-    _note_results(context, trainer)
+    if trainer.is_global_zero:
+        _note_results(context, trainer.current_epoch, trainer.global_step)
 
 
 def trainer_arguments(config: TrainingConfig) -> dict[str, Any]:
@@ -129,11 +134,9 @@ def build_trainer(
     }
     progress = TrainingProgress()
     journal = Journal(context.experiment.metrics, (progress.report,))
-    saving = Checkpointing(context.experiment.checkpoints, config.checkpoint, limits_of(arguments))
-    if resume is not None:
-        saving.restore(dict(resume.state))
-        if context.rank == 0:
-            journal.continue_from(resume.position)
+    saving = Checkpointing(context.experiment.checkpoints, config.checkpoint, limits_of(arguments), resume)
+    if context.rank == 0:
+        journal.continue_from(Position() if resume is None else resume.position)
     theirs = [component.build(**context.needs()) for component in config.callbacks]
     bar = [progress] if arguments.pop("enable_progress_bar", True) else []
     arguments["callbacks"] = [
@@ -247,12 +250,21 @@ def _quieten() -> None:
         warnings.filterwarnings("ignore", message=message)
 
 
-def _note_results(context: StageContext, trainer: Any) -> None:
+def _finish(context: StageContext, config: TrainingConfig, resume: Resume) -> None:
+    """Do what a process left undone that was killed after the last checkpoint of a training."""
+    from espnet3_core.train.best import BestModels
+
+    best = BestModels(context.experiment.checkpoints, config.checkpoint.best)
+    best.restore(resume.state)
+    best.saved(last_of(resume.position))
+    remove_leftovers(context.experiment.checkpoints)
+    _note_results(context, resume.position.epoch, resume.position.step)
+
+
+def _note_results(context: StageContext, epochs: int, steps: int) -> None:
     from espnet3_core.train.checkpoints import read_index
 
-    if not trainer.is_global_zero:
-        return
-    facts: dict[str, Any] = {"epochs": trainer.current_epoch, "steps": trainer.global_step}
+    facts: dict[str, Any] = {"epochs": epochs, "steps": steps}
     for table in read_index(context.experiment.checkpoints).get("selections", []):
         if table["kept"] and math.isfinite(table["kept"][0]["value"]):
             best = table["kept"][0]
