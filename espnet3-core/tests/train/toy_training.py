@@ -197,7 +197,6 @@ def run_toy(
     **data: Any,
 ) -> Any:
     """What stage ``train`` does, on toy data; returns the module, or None when training was finished."""
-    from espnet3_core.train.module import TrainingModule
     from espnet3_core.train.randomness import seed_everything
 
     config = context.training
@@ -206,7 +205,7 @@ def run_toy(
     if resume is not None and is_finished(resume, arguments):
         return None
     seed_everything(config.seed, "model")
-    module = TrainingModule(model or ToyModel(), config)
+    module = stage.module_class(config)(model or ToyModel(), config)
     if trace is not None or more:
         configured = [
             stage.instantiate(node, "training.trainer.callbacks", cast(Any, context))
