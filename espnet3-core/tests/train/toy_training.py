@@ -194,6 +194,7 @@ def run_toy(
     trace: Trace | None = None,
     more: Sequence[Callback] = (),
     sinks: Sequence[Any] = (),
+    kind: Any = None,
     **data: Any,
 ) -> Any:
     """What stage ``train`` does, on toy data; returns the module, or None when training was finished."""
@@ -205,7 +206,7 @@ def run_toy(
     if resume is not None and is_finished(resume, arguments):
         return None
     seed_everything(config.seed, "model")
-    module = stage.module_class(config)(model or ToyModel(), config)
+    module = (kind or stage.module_class(config))(model or ToyModel(), config)
     if trace is not None or more:
         configured = [
             stage.instantiate(node, "training.trainer.callbacks", cast(Any, context))
