@@ -255,6 +255,7 @@ def _quieten() -> None:
         r".*Total length of `list` across ranks is zero.*",
         r".*The `srun` command is available.*",
         r".*`isinstance\(treespec, LeafSpec\)` is deprecated.*",
+        r"Detected call of `lr_scheduler.step\(\)` before `optimizer.step.*",  # it waits for its round
     ):
         warnings.filterwarnings("ignore", message=message)
 
