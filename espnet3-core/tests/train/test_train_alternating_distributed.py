@@ -1,4 +1,4 @@
-"""Named optimizers on two gloo processes; the loop over the batches of both, written out, is the reference."""
+"""Named optimizers on two gloo processes; a loop over the batches of both, written out, is the reference."""
 
 from __future__ import annotations
 
