@@ -211,10 +211,10 @@ def run_toy(
     trace: Trace | None = None,
     more: Sequence[Callback] = (),
     sinks: Sequence[Any] = (),
+    kind: Any = None,
     **data: Any,
 ) -> Any:
     """What stage ``train`` does, on toy data; returns the module, or None when training was finished."""
-    from espnet3_core.train.module import TrainingModule
     from espnet3_core.train.randomness import seed_everything
 
     config = context.training
@@ -224,7 +224,7 @@ def run_toy(
         stage._finish(cast(Any, context), config, resume)
         return None
     seed_everything(config.seed, "model")
-    module = TrainingModule(model or ToyModel(), config)
+    module = (kind or stage.module_class(config))(model or ToyModel(), config)
     if trace is not None or more:
         configured = [
             stage.instantiate(node, "training.trainer.callbacks", cast(Any, context))

@@ -70,6 +70,39 @@ class ParameterRule:
 
 
 @dataclass(kw_only=True)
+class NamedOptimizer:
+    """One of several optimizers, with parameters and a loss of its own.
+
+    A *round* is the smallest number of batches in which every optimizer finishes its accumulation; it is one
+    global step. In each batch the optimizers take turns, in the order in which they are written.
+    """
+
+    parameters: list[str]
+    """Shell-style patterns over parameter names; each trained parameter belongs to exactly one optimizer."""
+    optimizer: Annotated[Component, Slot("optimizer")] = _named("core/adamw")
+    """Optimizer."""
+    scheduler: Annotated[Component, Slot("scheduler")] | None = None
+    """Learning-rate schedule, over this optimizer's own steps."""
+    clip: float | None = None
+    """Largest norm of this optimizer's gradients, or value; None does not clip."""
+    clip_by: Literal["norm", "value"] = "norm"
+    """Whether ``clip`` bounds the norm of all gradients together, or each number in them."""
+    accumulate: int = 1
+    """Batches whose gradients make up a step."""
+    every: int = 1
+    """Takes part in every so many-th round only; in the others its loss is not computed."""
+
+    def __post_init__(self) -> None:
+        if not self.parameters:
+            raise ValueError("`parameters` is empty: write patterns over parameter names")
+        for key in ("accumulate", "every"):
+            if getattr(self, key) < 1:
+                raise ValueError(f"`{key}` is {getattr(self, key)}, and has to be at least 1")
+        if self.clip is not None and not self.clip > 0:
+            raise ValueError(f"`clip` is {self.clip}, and has to be above 0; null does not clip")
+
+
+@dataclass(kw_only=True)
 class BestConfig:
     """Checkpoints to keep by a monitored value."""
 
@@ -127,6 +160,8 @@ class TrainingConfig:
     """Optimizer."""
     scheduler: Annotated[Component, Slot("scheduler")] | None = None
     """Learning-rate schedule."""
+    optimizers: dict[str, NamedOptimizer] = field(default_factory=dict)
+    """Optimizers by name, instead of ``optimizer`` and ``scheduler``; they take turns in this order."""
     parameters: list[ParameterRule] = field(default_factory=list)
     """Rules for groups of parameters: frozen ones, own learning rates."""
     batch: BatchConfig = field(default_factory=BatchConfig)

@@ -21,8 +21,8 @@ from espnet3_core.recipe.fingerprint import (
     is_below,
     outputs_digest,
 )
-from espnet3_core.recipe.records import UNFINISHED, StageRecord, read_record, variant
 from espnet3_core.recipe.policies import advice, allowed
+from espnet3_core.recipe.records import UNFINISHED, StageRecord, read_record, variant
 from espnet3_core.recipe.stages import CONTINUED_BY
 from espnet3_core.specs import StageSpec, SystemSpec
 

@@ -63,9 +63,9 @@ TRAIN = StageSpec(
     roles=("training",),
     inputs=(
         "training.seed", "training.dataset", "training.tokenizer", "training.model", "training.optimizer",
-        "training.scheduler", "training.parameters", "training.batch", "training.collator",
-        "training.init_from", "training.callbacks", "training.module", "training.trainer_class",
-        "training.trainer",
+        "training.scheduler", "training.optimizers", "training.parameters", "training.batch",
+        "training.collator", "training.init_from", "training.callbacks", "training.module",
+        "training.trainer_class", "training.trainer",
     ),
     neutral=("training.dataset.builder", *_BAD_DATA, *_LOADING, *_HARDWARE, *_HOW_LONG),
     after=("create_dataset", "train_tokenizer", "collect_stats"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
@@ -29,14 +29,16 @@ class FiniteGuard:
 
     Args:
         limit: Steps in a row that may be left out for their loss.
+        loss: What messages call the loss.
 
     Attributes:
         left_out: Whether the last step was left out.
         skipped: Steps left out for their loss.
     """
 
-    def __init__(self, limit: int = 10) -> None:
+    def __init__(self, limit: int = 10, loss: str = "the loss") -> None:
         self.limit = limit
+        self.loss = loss
         self.left_out = False
         self.skipped = 0
         self._row = 0
@@ -76,8 +78,12 @@ class FiniteGuard:
         self._pending.append((flags, event, [str(name) for name in batch.get("ids", ())]))
         return mine
 
-    def before_step(self, trainer: Any) -> None:
+    def before_step(self, trainer: Any, parameters: Iterable[nn.Parameter] | None = None) -> None:
         """Clear the gradients when a loss since the last step was not finite, which leaves the step out.
+
+        Args:
+            trainer: Lightning's.
+            parameters: Those that the step would change; None for all.
 
         Raises:
             UserError: More than :attr:`limit` steps in a row were left out; on every rank.
@@ -97,7 +103,7 @@ class FiniteGuard:
         if not finite:
             self._count(trainer, culprits)
         if getattr(trainer.precision_plugin, "scaler", None) is None:
-            for parameter in trainer.lightning_module.parameters():
+            for parameter in trainer.lightning_module.parameters() if parameters is None else parameters:
                 parameter.grad = None
         if self._buffers:
             with torch.no_grad():
@@ -111,8 +117,9 @@ class FiniteGuard:
         where = f"step {trainer.global_step}, epoch {trainer.current_epoch}"
         if self._row > self.limit:
             raise UserError(
-                f"the loss was not finite in {self._row} steps in a row, up to {where}; utterances: {named}",
+                f"{self.loss} was not finite in {self._row} steps in a row, up to {where}; "
+                f"utterances: {named}",
                 hint="lower the learning rate, clip gradients (training.trainer.gradient_clip_val), "
                 "or look at these utterances",
             )
-        logger.warning("%s: the loss is not finite, the step is left out; utterances: %s", where, named)
+        logger.warning("%s: %s is not finite, the step is left out; utterances: %s", where, self.loss, named)

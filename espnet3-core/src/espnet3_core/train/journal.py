@@ -26,7 +26,8 @@ class Journal(Callback):
 
     A record has ``kind`` (``interval``, ``valid``, ``epoch``), ``epoch`` counted from 0, ``step`` (optimizer
     steps done), the values, and in intervals ``lr``, ``utterances_per_second``, ``padding`` (share of padded
-    samples) and ``data_wait`` (share of the time). Interval values are those of rank 0; the others are means
+    samples) and ``data_wait`` (share of the time). Named optimizers have ``lr/<name>`` and, for their own
+    steps, ``updates/<name>``. Interval values are those of rank 0; the others are means
     over all ranks.
 
     Args:
@@ -85,7 +86,7 @@ class Journal(Callback):
         self._last_step = step
         means = {f"train/{name}": value for name, value in module.interval_means.means().items()}
         module.interval_means.reset()
-        facts = {"epoch": trainer.current_epoch, "step": step, **learning_rates(trainer)}
+        facts = {"epoch": trainer.current_epoch, "step": step, **module.optimizer_facts()}
         self.write(trainer, {"kind": "interval", **facts, **means, **self._meter.read()})
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -105,7 +106,7 @@ class Journal(Callback):
         extra = {"partial": True} if partial else {}
         which = ("train/", "valid/") if self._validated else ("train/",)
         self._write_means(
-            trainer, pl_module, "epoch", which, **learning_rates(trainer), seconds=seconds, **extra
+            trainer, pl_module, "epoch", which, **module.optimizer_facts(), seconds=seconds, **extra
         )
 
     def on_save_checkpoint(
@@ -136,12 +137,6 @@ class Journal(Callback):
         numbers = _numbers(record)
         for sink in trainer.loggers:
             sink.log_metrics(numbers, step=record["step"])
-
-
-def learning_rates(trainer: Trainer) -> dict[str, float]:
-    """Learning rate of each parameter group as it stands for the next step: ``lr``, ``lr/1``, …"""
-    groups = [group for optimizer in trainer.optimizers for group in optimizer.param_groups]
-    return {f"lr/{index}" if index else "lr": float(group["lr"]) for index, group in enumerate(groups)}
 
 
 def _numbers(record: Mapping[str, Any]) -> dict[str, float]:

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
 
 import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 
+from espnet3_core.component import Component
 from espnet3_core.config.roles import TrainingConfig
-from espnet3_core.errors import UserError
 from espnet3_core.train.accumulators import MeanAccumulator, gather
 from espnet3_core.train.finite import FiniteGuard
 from espnet3_core.train.outputs import FieldSelector, StepOutput, is_empty, step_output
 from espnet3_core.train.parameters import check_group_options, freeze, parameter_groups
+from espnet3_core.train.schedules import schedule_entry
 
 logger = logging.getLogger(__name__)
 
@@ -55,9 +55,12 @@ class TrainingModule(LightningModule):
     def training_step(self, batch: Mapping[str, Any], batch_idx: int) -> Tensor:
         """Loss of a micro-batch; its scalars are added to the running means."""
         self.guard.before_forward(self.model)
-        output = self(batch)
+        return self.count(self(batch), batch, self.guard)
+
+    def count(self, output: StepOutput, batch: Mapping[str, Any], guard: FiniteGuard) -> Tensor:
+        """Add a micro-batch to the running means if its loss is finite; the loss to differentiate."""
         loss: Tensor = output.loss
-        counts = self.guard.watch(loss, batch, self.trainer)
+        counts = guard.watch(loss, batch, self.trainer)
         if is_empty(batch):
             counts, loss = torch.zeros_like(counts), loss * 0
         self.epoch_means.add(output.stats, output.weight, counts)
@@ -137,38 +140,39 @@ class TrainingModule(LightningModule):
     def configure_optimizers(self) -> Any:
         """The optimizer and, when there is one, the schedule."""
         config = self.training_config
-        groups = parameter_groups(self.model, config.parameters)
-        optimizer = config.optimizer.build(parameters=groups, params=groups)
-        check_group_options(optimizer, config.parameters)
+        optimizer = self.make_optimizer(config.optimizer, parameter_groups(self.model, config.parameters))
+        if config.scheduler is None:
+            return optimizer
+        steps, per_epoch = planned_steps(self.trainer)
+        schedule = schedule_entry(
+            config.scheduler,
+            optimizer,
+            total_steps=steps,
+            steps_per_epoch=per_epoch,
+            every_epochs=self.trainer.check_val_every_n_epoch or 1,
+        )
+        return {"optimizer": optimizer, "lr_scheduler": schedule}
+
+    def optimizer_facts(self) -> dict[str, float]:
+        """Learning rate of each parameter group as it stands for the next step: ``lr``, ``lr/1``, …"""
+        return group_rates(
+            [group for optimizer in self.trainer.optimizers for group in optimizer.param_groups], "lr"
+        )
+
+    def make_optimizer(self, component: Component, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
+        """An optimizer over parameter groups."""
+        optimizer: torch.optim.Optimizer = component.build(parameters=groups, params=groups)
+        check_group_options(optimizer, self.training_config.parameters)
         if getattr(self.trainer.precision_plugin, "scaler", None) is None:
             # Fused optimizers could unscale gradients themselves. Lightning therefore refuses to clip them
             # under mixed precision, also where nothing scales gradients: with bf16, and on the CPU.
-            optimizer._step_supports_amp_scaling = False
-        if config.scheduler is None:
-            return optimizer
-        return {"optimizer": optimizer, "lr_scheduler": self._schedule(optimizer)}
+            cast(Any, optimizer)._step_supports_amp_scaling = False
+        return optimizer
 
-    def _schedule(self, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-        component = self.training_config.scheduler
-        assert component is not None
-        options = dict(component.options)
-        # Torch's own schedulers do not say when they want to be stepped: these two keys do.
-        chosen = {
-            key: options.pop(key) for key in ("interval", "monitor") if component.target and key in options
-        }
-        steps, per_epoch = planned_steps(self.trainer)
-        scheduler = dataclasses.replace(component, options=options).build(
-            optimizer=optimizer, total_steps=steps, steps_per_epoch=per_epoch
-        )
-        plateau = isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau)
-        interval = chosen.get("interval") or getattr(scheduler, "interval", "epoch" if plateau else "step")
-        if interval not in ("step", "epoch"):
-            raise UserError(f"training.scheduler.interval: {interval!r}", hint="'step' or 'epoch'")
-        entry: dict[str, Any] = {"scheduler": scheduler, "interval": interval}
-        if plateau:
-            entry["monitor"] = chosen.get("monitor") or getattr(scheduler, "monitor", "valid/loss")
-            entry["frequency"] = self.trainer.check_val_every_n_epoch or 1
-        return entry
+
+def group_rates(groups: Sequence[Mapping[str, Any]], name: str) -> dict[str, float]:
+    """Learning rates of parameter groups: ``<name>``, ``<name>/1``, …"""
+    return {f"{name}/{index}" if index else name: float(group["lr"]) for index, group in enumerate(groups)}
 
 
 def planned_steps(trainer: Any) -> tuple[int | float, int | float]:

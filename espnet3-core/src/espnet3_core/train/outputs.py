@@ -127,6 +127,10 @@ class FieldSelector:
         self._required = [p.name for p in named if p.default is p.empty]
         self._checked: set[tuple[str, ...]] = set()
 
+    def takes(self, name: str) -> bool:
+        """Whether a field of this name is passed on."""
+        return self._everything or name in self._names
+
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, Any]:
         """The fields to pass.
 

@@ -96,7 +96,6 @@ def trainer_arguments(config: TrainingConfig) -> dict[str, Any]:
 def build_module(context: StageContext, config: TrainingConfig, tokenizer: Any, *, fresh: bool) -> Any:
     """The training module around the model; ``init_from`` is loaded when training begins."""
     from espnet3_core.train.checkpoints import load_weights
-    from espnet3_core.train.module import TrainingModule
     from espnet3_core.train.statistics import load_statistics, require_statistics
 
     statistics = load_statistics(context)
@@ -107,15 +106,28 @@ def build_module(context: StageContext, config: TrainingConfig, tokenizer: Any, 
         path = Path(config.init_from)
         load_weights(model, path if path.is_absolute() else context.recipe.directory / path)
         context.logger.info("weights from %s", path)
+    kind = module_class(config)
     if config.module is None:
-        return TrainingModule(model, config)
+        return kind(model, config)
     module = config.module.build(model=model, training=config)
-    if not isinstance(module, TrainingModule):
+    if not isinstance(module, kind):
         raise UserError(
-            f"training.module: {type(module).__name__} is not a TrainingModule",
-            hint="derive it from espnet3_core.train.module.TrainingModule",
+            f"training.module: {type(module).__name__} is not {'an' if config.optimizers else 'a'} "
+            f"{kind.__name__}",
+            hint=f"derive it from {kind.__module__}.{kind.__name__}",
         )
     return module
+
+
+def module_class(config: TrainingConfig) -> Any:
+    """The training module for one optimizer, or for several."""
+    if config.optimizers:
+        from espnet3_core.train.alternating import AlternatingModule
+
+        return AlternatingModule
+    from espnet3_core.train.module import TrainingModule
+
+    return TrainingModule
 
 
 def build_trainer(
@@ -246,6 +258,7 @@ def _quieten() -> None:
         r".*Total length of `list` across ranks is zero.*",
         r".*The `srun` command is available.*",
         r".*`isinstance\(treespec, LeafSpec\)` is deprecated.*",
+        r"Detected call of `lr_scheduler.step\(\)` before `optimizer.step.*",  # it waits for its round
     ):
         warnings.filterwarnings("ignore", message=message)
 

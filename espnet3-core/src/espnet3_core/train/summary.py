@@ -45,10 +45,20 @@ def banner_lines(trainer: Any, module: Any) -> list[str]:
         + (f", each of {accumulated} batches" if accumulated > 1 else ""),
         f"devices: {trainer.world_size} x {trainer.strategy.root_device.type}, precision {trainer.precision}",
     ]
+    lines += [_turn_words(turn) for turn in getattr(module, "turns", ())]
     warmups = [getattr(entry.scheduler, "warmup", 0) for entry in trainer.lr_scheduler_configs]
     if any(warmups):
         lines.append(f"warm-up: {max(warmups)} updates")
     return lines
+
+
+def _turn_words(turn: Any) -> str:
+    """A named optimizer: what it trains, and when it steps."""
+    config = turn.config
+    words = f"optimizer {turn.name}: {type(turn.optimizer).__name__}, "
+    words += f"{sum(parameter.numel() for parameter in turn.parameters.values()):,} parameters"
+    words += f", steps of {config.accumulate} batches" if config.accumulate > 1 else ""
+    return words + (f", in one round of {config.every}" if config.every > 1 else "")
 
 
 def batch_words(trainer: Any, batch: BatchConfig) -> str:
