@@ -91,7 +91,7 @@ def test_impossible_prefixes_stay_impossible():
 
 
 def test_padding_does_not_lower_the_precision():
-    """A text that is complete only with the last frame leaves far less for longer ones; both must be exact."""
+    """A text that the last frame completes leaves far less for longer ones; both must be exact."""
     probs = torch.tensor([[[1 - 2e-30, 1e-30, 1e-30]] * 3 + [[1e-30, 1 - 2e-30, 1e-30]]])
     log_probs = torch.cat([probs.double().log(), torch.zeros(1, 6, 3).double()], 1).float()
     scores = []
