@@ -249,10 +249,14 @@ def _quieten() -> None:
 
 def _note_results(context: StageContext, trainer: Any) -> None:
     from espnet3_core.train.checkpoints import read_index
+    from espnet3_core.train.provenance import EFFECTIVE_BATCH, effective_batch, late_warmup
 
     if not trainer.is_global_zero:
         return
     facts: dict[str, Any] = {"epochs": trainer.current_epoch, "steps": trainer.global_step}
+    facts[EFFECTIVE_BATCH] = effective_batch(trainer)
+    if warning := late_warmup(trainer):
+        context.logger.warning("%s", warning)
     for table in read_index(context.experiment.checkpoints).get("selections", []):
         if table["kept"] and math.isfinite(table["kept"][0]["value"]):
             best = table["kept"][0]
