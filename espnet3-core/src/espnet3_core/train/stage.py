@@ -13,6 +13,7 @@ from espnet3_core.component import Component
 from espnet3_core.config.roles import TrainingConfig
 from espnet3_core.errors import UserError
 from espnet3_core.train.imports import without_collector
+from espnet3_core.train.reproducibility import only_deterministic
 from espnet3_core.train.resume import Resume, find_resume, is_finished, limits_of
 
 if TYPE_CHECKING:
@@ -72,7 +73,8 @@ def run(context: StageContext, trainer: Any, module: Any, data: Any, resume: Res
         start["ckpt_path"] = str(resume.path)
         if "weights_only" in inspect.signature(trainer.fit).parameters:
             start["weights_only"] = False  # our own file, with whatever state a recipe's callbacks keep
-    trainer.fit(module, datamodule=data, **start)
+    with only_deterministic():
+        trainer.fit(module, datamodule=data, **start)
     _note_results(context, trainer)
 
 
