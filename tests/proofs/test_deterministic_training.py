@@ -9,7 +9,7 @@ from typing import Any
 
 
 def trained(recipe: Any, place: Path, *overrides: str) -> dict[str, str]:
-    """Hashes of all that training leaves: selected weights, their average, the full state in ``last.ckpt``."""
+    """Hashes of all that training leaves: selected weights, their average, the state in ``last.ckpt``."""
     copy = type(recipe)(Path(shutil.copytree(recipe.directory, place)))
     done = copy.run("--to", "train", "training.trainer.deterministic=true", *overrides)
     assert done.returncode == 0, done.stderr
@@ -22,5 +22,3 @@ def test_the_same_checkpoints_twice(small_recipe: Any, tmp_path: Path) -> None:
     first = trained(small_recipe, tmp_path / "a")
     assert {"last.ckpt", "average.safetensors", "index.json"} < first.keys()
     assert trained(small_recipe, tmp_path / "b", "training.batch.workers=2") == first
-    other = trained(small_recipe, tmp_path / "c", "training.seed=5")
-    assert other["average.safetensors"] != first["average.safetensors"]
