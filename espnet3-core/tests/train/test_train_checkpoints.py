@@ -74,12 +74,12 @@ def test_equal_weights_make_equal_bytes(tmp_path):
     path, seen = tmp_path / "a.safetensors", set()
     weights = {"ä": torch.randn(3, 5), "count": torch.arange(3), "half": torch.randn(7).half()}
     for _ in range(10):
-        save_weights(path, weights, {"epoch": 1, "step": 2, "values": {"valid/ö": 0.5}, "name": "ü"})
+        save_weights(path, weights, {"epoch": 1, "step": 2, "values": {"valid/x": 0.5}, "name": "ü"})
         seen.add(path.read_bytes())
     assert len(seen) == 1
     assert all(torch.equal(load_state(path)[name], value) for name, value in weights.items())
     with safe_open(str(path), framework="pt") as stream:
-        assert stream.metadata() == {"epoch": "1", "step": "2", "values": '{"valid/ö": 0.5}', "name": "ü"}
+        assert stream.metadata() == {"epoch": "1", "step": "2", "values": '{"valid/x": 0.5}', "name": "ü"}
 
 
 def test_a_checkpoint_of_another_model_names_what_differs_and_changes_nothing(tmp_path):
