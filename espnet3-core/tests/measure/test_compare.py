@@ -142,6 +142,14 @@ def test_what_makes_numbers_doubtful_is_told(
     assert "5 utterances are in the training set of the second" in err
 
 
+def test_records_that_are_gone(pair: tuple[Experiment, Experiment], run_command: Command) -> None:
+    words = [experiment.write() for experiment in pair]
+    (pair[1].directory / "inference/eval/rate.jsonl").unlink()
+    code, _, err = run_command("compare", *words)
+    assert code == 2
+    assert "rate.jsonl is missing" in err and "stage measure" in err
+
+
 def test_which_scores_are_meant(
     pair: tuple[Experiment, Experiment], run_command: Command, tmp_path: Path
 ) -> None:

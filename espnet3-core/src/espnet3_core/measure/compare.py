@@ -90,8 +90,15 @@ class Scored:
             raise UserError(f"{found[0]}: not JSON: {error}", hint="run the stage measure again") from None
 
     def records(self, metric: str, test: str) -> dict[str, dict[str, Any]]:
-        """What the metric kept of each utterance, by id."""
-        return {record["id"]: record for record in read_results(self.directory / test / f"{metric}.jsonl")}
+        """What the metric kept of each utterance, by id.
+
+        Raises:
+            UserError: The file is gone or broken.
+        """
+        path = self.directory / test / f"{metric}.jsonl"
+        if not path.is_file():
+            raise UserError(f"{path} is missing", hint="run the stage measure again with --force")
+        return {record["id"]: record for record in read_results(path)}
 
 
 def compare(first: Scored, second: Scored, metric: str | None = None, *, level: float = 95.0) -> list[Row]:

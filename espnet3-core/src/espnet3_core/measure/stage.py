@@ -103,7 +103,7 @@ def _origin(directory: Path) -> dict[str, Any]:
         summary = json.loads((directory / SUMMARY).read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):  # results from elsewhere
         return {}
-    return {key: summary[key] for key in ("checkpoint", "weights", "training") if key in summary}
+    return {key: summary[key] for key in ("weights", "training") if key in summary}
 
 
 def _scorer(component: Component) -> dict[str, Any]:
