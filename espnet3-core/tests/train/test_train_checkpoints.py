@@ -70,6 +70,18 @@ def test_tied_weights_and_metadata_survive(tmp_path):
     assert other.out.weight is other.embed.weight
 
 
+def test_equal_weights_make_equal_bytes(tmp_path):
+    path, seen = tmp_path / "a.safetensors", set()
+    weights = {"ä": torch.randn(3, 5), "count": torch.arange(3), "half": torch.randn(7).half()}
+    for _ in range(10):
+        save_weights(path, weights, {"epoch": 1, "step": 2, "values": {"valid/x": 0.5}, "name": "ü"})
+        seen.add(path.read_bytes())
+    assert len(seen) == 1
+    assert all(torch.equal(load_state(path)[name], value) for name, value in weights.items())
+    with safe_open(str(path), framework="pt") as stream:
+        assert stream.metadata() == {"epoch": "1", "step": "2", "values": '{"valid/x": 0.5}', "name": "ü"}
+
+
 def test_a_checkpoint_of_another_model_names_what_differs_and_changes_nothing(tmp_path):
     save_weights(tmp_path / "a.safetensors", nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 2)).state_dict(), {})
     net = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from espnet3_core.data.bad_data import BAD_DATA, BadData, broken_lines
+from espnet3_core.data.dataset import fingerprint_of
 from espnet3_core.errors import UserError
 from espnet3_core.files import atomic_write_json
 from espnet3_core.infer.decoder import Decoder, DecoderSetup, Outcome
@@ -19,6 +20,7 @@ from espnet3_core.recipe.fingerprint import config_parts, digest_of, file_part
 from espnet3_core.recipe.progress import progress
 from espnet3_core.recipe.records import UNFINISHED
 from espnet3_core.recipe.workers import ContextReference
+from espnet3_core.train.provenance import too_few, training_behind
 
 
 def infer(context: StageContext) -> None:
@@ -51,7 +53,7 @@ def infer(context: StageContext) -> None:
     finally:
         for kept in parts:
             kept.close()
-    _finish(context, works, checkpoint, time.perf_counter() - start)
+    _finish(context, works, checkpoint, identity, time.perf_counter() - start)
     for work, kept in zip(works, parts, strict=True):
         if not work.to_try_again:
             kept.remove()
@@ -109,8 +111,7 @@ def _fingerprint(context: StageContext, work: Work, weights: str) -> str:
         f"inference.test_sets.{name}" for name in context.config("inference").test_sets if name != work.name
     )
     own = {key: value for key, value in keys.items() if not key.startswith(others)}
-    data = work.dataset.fingerprint() if hasattr(work.dataset, "fingerprint") else digest_of(work.ids)
-    return digest_of({"keys": own, "weights": weights, "data": data})
+    return digest_of({"keys": own, "weights": weights, "data": fingerprint_of(work.dataset)})
 
 
 def _decode(context: StageContext, works: Sequence[Work], parts: Sequence[Parts], checkpoint: Path) -> None:
@@ -171,8 +172,13 @@ def _take(context: StageContext, work: Work, parts: Parts, shard: Sequence[int],
     work.audio += sum(record.get("duration", 0.0) for record in records.values())
 
 
-def _finish(context: StageContext, works: Sequence[Work], checkpoint: Path, wall: float) -> None:
+def _finish(
+    context: StageContext, works: Sequence[Work], checkpoint: Path, identity: str, wall: float
+) -> None:
     config = context.config("inference")
+    training = training_behind(context.experiment, checkpoint)
+    if warning := too_few(training):
+        context.logger.warning("%s: %s", checkpoint.name, warning)
     for work in works:
         records = [work.done[index] for index in range(len(work.ids))]
         directory = context.inference_directory / work.name
@@ -187,6 +193,9 @@ def _finish(context: StageContext, works: Sequence[Work], checkpoint: Path, wall
             "decoding_seconds": round(work.spent, 3),
             "rtf": round(work.spent / work.audio, 5) if work.audio else None,
             "precision": config.precision,
+            "data": fingerprint_of(work.dataset),
+            "weights": identity,
+            "training": training,
         }
         write_results(directory, records)
         atomic_write_json(directory / SUMMARY, summary)

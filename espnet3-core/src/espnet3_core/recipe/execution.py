@@ -101,6 +101,7 @@ class Execution:
             continued_by=plan.continued_by(stage, nodes),
             versions=dict(self.versions),
             git=logs.git_state(self.context.recipe.directory),
+            facts=dict(before.facts) if continues and before else {},
             seconds=before.seconds if continues and before else 0.0,
             started=_now(),
             command=list(self.command),
@@ -112,7 +113,7 @@ class Execution:
 
     def _end(self, record: StageRecord, start: float) -> None:
         record.finished, record.seconds = _now(), round(record.seconds + time.monotonic() - start, 3)
-        record.facts = dict(self.context.notes.facts)
+        record.facts |= self.context.notes.facts
 
     def _succeed(self, record: StageRecord) -> None:
         context, stage, experiment = self.context, self.context.stage, self.context.experiment

@@ -105,6 +105,8 @@ class Selection:
 def save_weights(path: Path, weights: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
     """Write a state dict as safetensors, atomically. Tied weights are written under each of their names.
 
+    Equal weights and metadata make equal bytes, so that files can be compared by their hash.
+
     Raises:
         UserError: The disk is full or read-only.
     """
@@ -118,7 +120,17 @@ def save_weights(path: Path, weights: Mapping[str, Tensor], metadata: Mapping[st
     }
     header = {key: value if isinstance(value, str) else json.dumps(value) for key, value in metadata.items()}
     with atomic_open(path, "wb") as stream:
-        stream.write(save(tensors, metadata=header))
+        stream.write(_in_order(save(tensors, metadata=header)))
+
+
+def _in_order(content: bytes) -> bytes:
+    """A safetensors file with sorted metadata: the library writes them in a random order."""
+    size = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + size])
+    header["__metadata__"] = dict(sorted(header.get("__metadata__", {}).items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)  # tensors begin at a multiple of eight bytes
+    return len(text).to_bytes(8, "little") + text + content[8 + size :]
 
 
 def read_index(directory: Path) -> dict[str, Any]:

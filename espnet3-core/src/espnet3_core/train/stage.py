@@ -15,6 +15,7 @@ from espnet3_core.errors import UserError
 from espnet3_core.files import remove_leftovers
 from espnet3_core.train.imports import without_collector
 from espnet3_core.train.position import Position
+from espnet3_core.train.reproducibility import only_deterministic
 from espnet3_core.train.resume import Resume, find_resume, is_finished, last_of, limits_of
 
 if TYPE_CHECKING:
@@ -76,8 +77,10 @@ def run(context: StageContext, trainer: Any, module: Any, data: Any, resume: Res
         start["ckpt_path"] = str(resume.path)
         if "weights_only" in inspect.signature(trainer.fit).parameters:
             start["weights_only"] = False  # our own file, with whatever state a recipe's callbacks keep
-    trainer.fit(module, datamodule=data, **start)
+    with only_deterministic():
+        trainer.fit(module, datamodule=data, **start)
     if trainer.is_global_zero:
+        _note_circumstances(context, trainer)
         _note_results(context, trainer.current_epoch, trainer.global_step)
 
 
@@ -272,6 +275,14 @@ def _finish(context: StageContext, config: TrainingConfig, resume: Resume) -> No
     best.saved(last_of(resume.position))
     remove_leftovers(context.experiment.checkpoints)
     _note_results(context, resume.position.epoch, resume.position.step)
+
+
+def _note_circumstances(context: StageContext, trainer: Any) -> None:
+    from espnet3_core.train.provenance import EFFECTIVE_BATCH, effective_batch, late_warmup
+
+    context.note(**{EFFECTIVE_BATCH: effective_batch(trainer)})
+    if warning := late_warmup(trainer):
+        context.logger.warning("%s", warning)
 
 
 def _note_results(context: StageContext, epochs: int, steps: int) -> None:

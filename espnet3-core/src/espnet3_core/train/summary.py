@@ -11,6 +11,7 @@ from lightning.pytorch.callbacks import Callback
 
 from espnet3_core.config.roles import BatchConfig
 from espnet3_core.train.module import planned_steps
+from espnet3_core.train.provenance import effective_batch
 
 
 class Banner(Callback):
@@ -66,17 +67,14 @@ def batch_words(trainer: Any, batch: BatchConfig) -> str:
     limits = [f"{batch.seconds:g} s"] if batch.seconds else []
     limits += [f"{batch.size} utterances"] if batch.size else []
     words = f"at most {' and '.join(limits)} ({batch.scope.replace('_', ' ')})" if limits else "by the loader"
-    sampler: Any = getattr(trainer.train_dataloader, "batch_sampler", None)
-    if not hasattr(sampler, "waste"):
+    found = effective_batch(trainer)
+    if "utterances" not in found:
         return words
-    per_update = (
-        trainer.world_size * trainer.accumulate_grad_batches / max(len(sampler) * trainer.world_size, 1)
-    )
-    words += f"; {len(sampler.keep) * per_update:.1f} utterances"
-    if sampler.known:
-        words += f", {float(sampler.lengths[sampler.keep].sum()) * per_update:.1f} s"
-    words += " per update on average"
-    return words + (f"; padding {100 * sampler.waste():.1f} %" if sampler.known else "")
+    words += f"; {found['utterances']:.1f} utterances"
+    if "seconds" not in found:
+        return f"{words} per update on average"
+    sampler: Any = trainer.train_dataloader.batch_sampler
+    return f"{words}, {found['seconds']:.1f} s per update on average; padding {100 * sampler.waste():.1f} %"
 
 
 def _count(value: float) -> str:
