@@ -42,7 +42,7 @@ def context_for(directory: Path, name: str = "plain", *, every: int | None = 2, 
 def outcome(directory: Path) -> dict[str, Any]:
     """Everything that must not depend on interruptions."""
     records = [json.loads(line) for line in (directory / "metrics.jsonl").read_text().splitlines()]
-    timing = ("time", "seconds", "utterances_per_second", "data_wait")
+    timing = ("time", "seconds", "utterances_per_second", "step_time", "data_wait")
     files = {path.name for path in (directory / "checkpoints").iterdir()}
     return {
         "records": [{k: v for k, v in record.items() if k not in timing} for record in records],
