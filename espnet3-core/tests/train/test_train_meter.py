@@ -29,7 +29,7 @@ def clock(monkeypatch):
 
 
 def drive(clock, meter, loader):
-    """Two steps of 2 s, each after 3 s of waiting and 1 s in which a checkpoint is written; validation of 7 s."""
+    """Two steps of 2 s, each after 3 s of waiting and 1 s of saving, and a validation of 7 s."""
     meter.restart(10, loader)
     for _ in range(2):
         clock.now += 3
@@ -74,7 +74,7 @@ def test_validation_before_training_counts_nothing(clock):
         ((100, 61, 30, 9), 2, "try training.batch.workers=4"),
         ((100, 61, 30, 9), 4, "more workers than processors do not help"),
         ((100, 20, 70, 9), 0, "compute-bound: 20 % of the time waiting, 70 % training, 9 % validation; try"),
-        ((100, 10, 30, 50), 2, "validation-bound: 10 % of the time waiting, 30 % training, 50 % validation; "),
+        ((100, 10, 30, 50), 2, "validation-bound: 10 % of the time waiting, 30 % training, 50 % validation"),
     ],
 )  # fmt: skip
 def test_words(shares, workers, words):

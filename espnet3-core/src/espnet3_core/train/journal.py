@@ -26,8 +26,8 @@ class Journal(Callback):
 
     A record has ``kind`` (``interval``, ``valid``, ``epoch``), ``epoch`` counted from 0, ``step`` (optimizer
     steps done), the values, and in intervals ``lr``, ``utterances_per_second``, ``step_time`` (seconds per
-    optimizer step, waits included), ``data_wait`` (share of the time) and ``padding`` (share of padded samples).
-    Interval values are those of rank 0; the others are means over all ranks.
+    optimizer step, waits included), ``data_wait`` (share of the time) and ``padding`` (share of padded
+    samples). Interval values are those of rank 0; the others are means over all ranks.
 
     Args:
         path: ``metrics.jsonl``.

@@ -25,9 +25,9 @@ class Shares(NamedTuple):
 class Meter:
     """Measures by the wall clock; on CUDA, where steps outlast the calls that start them, by the device's.
 
-    The wait is the time that the loader took to hand over a batch (``loader.waited``); with a loader that does
-    not measure itself, the time from one batch's end to the next one's beginning. On CUDA it counts only as far
-    as the device was idle.
+    The wait is the time that the loader took to hand over a batch (``loader.waited``); with a loader that
+    does not measure itself, the time from one batch's end to the next one's beginning. On CUDA it counts only
+    as far as the device was idle.
     """
 
     def __init__(self) -> None:

@@ -111,7 +111,7 @@ def bound_words(shares: Shares, workers: int, cores: int) -> str:
         hints.append(
             f"try training.batch.workers={more}"
             if more > workers
-            else "more workers than processors do not help: simplify transforms, or store audio as FLAC or WAV"
+            else "more workers than processors do not help: simplify transforms or store audio as WAV"
         )
     if validation > max(waiting, steps):
         head = "validation-bound"
