@@ -104,7 +104,7 @@ def outcome(directory: Path) -> dict[str, Any]:
     """Everything that must not depend on interruptions, exactly."""
     checkpoints = directory / "checkpoints"
     records = [json.loads(line) for line in (directory / "metrics.jsonl").read_text().splitlines()]
-    timing = ("time", "seconds", "utterances_per_second", "data_wait")
+    timing = ("time", "seconds", "utterances_per_second", "step_time", "data_wait")
     return {
         "records": [{k: v for k, v in record.items() if k not in timing} for record in records],
         "index": json.loads((checkpoints / "index.json").read_text()),

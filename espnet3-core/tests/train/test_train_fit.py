@@ -40,7 +40,8 @@ def test_metrics_are_weighted_means_and_are_written_without_any_logger(tmp_path)
     assert module.trainer.callback_metrics["train/first"].item() == pytest.approx(epoch["train/first"])
     assert module.trainer.callback_metrics["valid/first"].item() == pytest.approx(valid["valid/first"])
     (interval, *_) = records(tmp_path, "interval")
-    assert {"lr", "utterances_per_second", "data_wait", "train/loss", "step", "epoch"} <= set(interval)
+    named = {"lr", "utterances_per_second", "step_time", "data_wait", "train/loss", "step", "epoch"}
+    assert named <= set(interval)
     assert not list(tmp_path.glob("lightning_logs"))
 
 

@@ -24,10 +24,10 @@ def test_lines_put_the_loss_first_and_say_how_fast():
         "train/acc": 0.5,
         "train/loss": 1.23456,
     }
-    speed = {"utterances_per_second": 33.33, "data_wait": 0.25, "padding": 0.081}
+    speed = {"utterances_per_second": 33.33, "step_time": 0.24, "data_wait": 0.25, "padding": 0.081}
     assert record_line(interval | speed) == (
         "epoch 2 step 50: train/loss 1.235, train/acc 0.5, lr 0.00123, 33.3 utt/s, "
-        "padding 8 %, data wait 25 %"
+        "padding 8 %, step 0.24 s, data wait 25 %"
     )
     epoch = {
         "kind": "epoch",

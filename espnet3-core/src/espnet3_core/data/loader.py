@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -33,11 +34,13 @@ class Loader(DataLoader[Any]):
     Attributes:
         left_out: Utterances left out for their length.
         bad: The list of utterances that cannot be used.
+        waited: Seconds that were spent in asking for batches, since the loader was made.
     """
 
     batch_sampler: BatchSampler
     left_out: int = 0
     bad: BadData
+    waited: float = 0.0
 
     def set_epoch(self, epoch: int, start_batch: int = 0) -> None:
         """Choose the epoch, and how many of this device's batches in it have been consumed already."""
@@ -53,7 +56,7 @@ class Loader(DataLoader[Any]):
         sampler = self.batch_sampler
         if isinstance(self.generator, torch.Generator):
             self.generator.manual_seed(stable_seed("workers", sampler.seed, sampler.epoch, sampler.rank))
-        for made in super().__iter__():
+        for made in self._timed(super().__iter__()):
             if isinstance(made, Failed):
                 raise made.error
             if made.bad:
@@ -64,6 +67,16 @@ class Loader(DataLoader[Any]):
     def _items(self) -> Any:
         reader: Any = self.dataset
         return reader.dataset
+
+    def _timed(self, batches: Iterator[Any]) -> Iterator[Any]:
+        """The batches, while :attr:`waited` grows."""
+        while True:
+            asked = time.monotonic()
+            batch = next(batches, None)
+            self.waited += time.monotonic() - asked
+            if batch is None:
+                return
+            yield batch
 
 
 def build_loader(

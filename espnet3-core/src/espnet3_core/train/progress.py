@@ -112,8 +112,8 @@ def record_line(record: dict[str, Any], hidden: tuple[str, ...] = ()) -> str:
 def _interval_words(record: dict[str, Any]) -> str:
     padded = f", padding {100 * record['padding']:.0f} %" if "padding" in record else ""
     rate = f"{record['utterances_per_second']:.1f} utt/s"
-    wait = f"data wait {100 * record['data_wait']:.0f} %"
-    return f"{_values(record)}, {_rates(record)}, {rate}{padded}, {wait}"
+    time = f"step {record['step_time']:.3g} s, data wait {100 * record['data_wait']:.0f} %"
+    return f"{_values(record)}, {_rates(record)}, {rate}{padded}, {time}"
 
 
 def _short_words(record: dict[str, Any]) -> str:

@@ -140,6 +140,7 @@ def build_trainer(
     from espnet3_core.train.checkpointing import Checkpointing
     from espnet3_core.train.determinism import Determinism
     from espnet3_core.train.journal import Journal
+    from espnet3_core.train.meter import Meter
     from espnet3_core.train.progress import TrainingProgress
     from espnet3_core.train.summary import Banner
 
@@ -147,8 +148,8 @@ def build_trainer(
     arguments = {
         key: instantiate(value, f"training.trainer.{key}", context) for key, value in arguments.items()
     }
-    progress = TrainingProgress()
-    journal = Journal(context.experiment.metrics, (progress.report,))
+    progress, meter = TrainingProgress(), Meter()
+    journal = Journal(context.experiment.metrics, (progress.report,), meter)
     saving = Checkpointing(context.experiment.checkpoints, config.checkpoint, limits_of(arguments), resume)
     if context.rank == 0:
         journal.continue_from(Position() if resume is None else resume.position)
@@ -156,7 +157,7 @@ def build_trainer(
     bar = [progress] if arguments.pop("enable_progress_bar", True) else []
     arguments["callbacks"] = [
         Determinism(config.seed, resume),
-        Banner(context.logger),
+        Banner(context.logger, meter),
         journal,
         *theirs,
         *_as_list(arguments.pop("callbacks", None)),
