@@ -10,6 +10,7 @@ from espnet3_core.errors import UserError
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's arguments."""
+    parser.epilog = "example: espnet3 average recipes/fsdd/asr/exp/training --keep 3"
     parser.add_argument("experiment", type=Path, metavar="EXPERIMENT", help="its folder, or its checkpoints")
     parser.add_argument(
         "files", nargs="*", metavar="FILE", help="average these models (default: the best that training kept)"

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's arguments."""
+    parser.epilog = "example: espnet3 compare recipes/fsdd/asr/exp/training recipes/fsdd/asr/exp/wider"
     place = "an experiment, exp/<tag>, or its folder of one inference configuration"
     parser.add_argument("first", metavar="EXP_A", help=place)
     parser.add_argument("second", metavar="EXP_B", help="the other one; differences are B less A")
