@@ -14,7 +14,8 @@ sys.path.insert(0, sys.argv[1])
 import torch
 from torch import nn
 from espnet3_core.train.turns import average_gradients
-from test_train_alternating_resume import GanTrace, outcome
+from resume_cases import outcome
+from test_train_alternating_resume import GanTrace
 from toy_gan import Batches, DISCRIMINATOR_FIRST, GENERATOR_FIRST, Loop, ToyGan, gan_config
 from toy_training import Died, ToyContext, read_trace, run_toy
 

@@ -17,7 +17,7 @@ from espnet3_core.config.roles import BestConfig, CheckpointConfig
 from espnet3_core.errors import UserError
 from espnet3_core.train.config import EMAConfig
 from espnet3_core.train.ema import EMA
-from test_train_resume import outcome
+from resume_cases import outcome
 from toy_gan import DISCRIMINATOR_FIRST, GENERATOR_FIRST, ToyGan, gan_config
 from toy_training import Died, ToyContext, Trace, read_trace, run_toy
 
@@ -45,6 +45,10 @@ SETTINGS: dict[str, dict[str, Any]] = {
 
 class GanTrace(Trace):
     """Every micro-batch: place, ids, the losses and the learning rates, exactly; dies when told to."""
+
+    def __init__(self, path: Path, die_at: int | None = None, kill: bool = False) -> None:
+        super().__init__(path, die_at)
+        self.kill = kill
 
     def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         losses = {name: loss.item().hex() for name, loss in outputs.items()}

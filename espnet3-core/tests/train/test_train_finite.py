@@ -93,6 +93,7 @@ EMPTY = (
 from espnet3_core.data.bad_data import BadData
 from espnet3_core.data.dataset import PreparedDataset
 from espnet3_core.data.loader import build_loader
+from espnet3_core.config.roles import BatchConfig
 from toy_training import ToyData, ToyDataset, collate
 import toy_training
 
@@ -110,7 +111,7 @@ def loader(bad, rank, world):
     items = PreparedDataset(Broken(bad), training=True)
     listed = BadData("quarantine", 20, count=24, file=folder / "train.jsonl")
     return build_loader(
-        items, ToyData().batch, collator=collate, seed=5, rank=rank, world_size=world, bad=listed
+        items, BatchConfig(size=4), collator=collate, seed=5, rank=rank, world_size=world, bad=listed
     )
 
 clean = {rank: [b["ids"] for b in loader((), rank, 2)] for rank in (0, 1)}
