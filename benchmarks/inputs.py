@@ -76,7 +76,7 @@ def corpus(folder: Path, utterances: int = 2000, seconds: float = 3.0) -> Path:
 
 def pieces(folder: Path) -> Path:
     """A SentencePiece model of 200 pieces for the texts of :func:`corpus`, with ``tokens.txt``. Made once."""
-    model = folder / "bpe.model"
+    model = folder / "sentencepiece.model"
     if model.exists() and (folder / "tokens.txt").exists():
         return model
     from sentencepiece import SentencePieceProcessor, SentencePieceTrainer
@@ -84,7 +84,7 @@ def pieces(folder: Path) -> Path:
     draw = random.Random(1)
     SentencePieceTrainer.train(
         sentence_iterator=iter([" ".join(draw.choice(WORDS) for _ in range(12)) for _ in range(5000)]),
-        model_prefix=str(folder / "bpe"), vocab_size=200, model_type="bpe", hard_vocab_limit=False,
+        model_prefix=str(folder / "sentencepiece"), vocab_size=200, model_type="bpe", hard_vocab_limit=False,
         unk_id=0, bos_id=-1, eos_id=-1, pad_id=-1, num_threads=1, minloglevel=2,
     )  # fmt: skip
     processor = SentencePieceProcessor(model_file=str(model))

@@ -40,7 +40,7 @@ def ours(case: str, setting: Setting) -> Work:
     from espnet3_core.data.manifest import Manifest
 
     path = inputs.corpus(setting.folder)
-    tokenizer = BpeTokenizer(SubwordTokenizerConfig())
+    tokenizer = BpeTokenizer(SubwordTokenizerConfig(vocab_size=200))
     tokenizer.load(inputs.pieces(setting.folder).parent)
     manifest = Manifest(ManifestConfig(path=str(path)), sample_rate=inputs.RATE, recipe_dir=path.parent)
     data = PreparedDataset(manifest, tokenizer=tokenizer, training=True)
