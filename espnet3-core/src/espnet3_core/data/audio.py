@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +25,11 @@ AUDIO_SUFFIXES = frozenset(
 )
 """Suffixes that a folder of audio is searched for."""
 
+UNREADABLE_SUFFIXES = frozenset(
+    {".m4a", ".aac", ".mp4", ".wma", ".webm", ".amr", ".3gp", ".ape", ".mka", ".mkv", ".mov", ".avi", ".ac3"}
+)
+"""Suffixes of recordings that libsndfile has no decoder for."""
+
 OVERSHOOT = 0.5
 """Seconds by which a segment may end beyond its file; Kaldi's extract-segments allows as much."""
 
@@ -36,6 +42,17 @@ _MOST_FRAMES = 1 << 48
 _SIZED = re.compile(r"^\s*(?:data|SSND|Data Size)\s*:\s*(\d+) \(should be (\d+)\)", re.MULTILINE)
 _SIZED_FORMATS = frozenset({"WAV", "WAVEX", "AIFF", "AU", "W64", "RF64"})
 _MP3_SLACK = 2 * 1152
+
+
+class AudioError(UserError):
+    """Audio that cannot be used.
+
+    Attributes:
+        kind: ``missing``, ``empty``, ``truncated``, ``damaged``, ``not finite``, ``rate``, ``channels`` or
+            ``segment``.
+    """
+
+    kind = "damaged"
 
 
 class AudioInfo(NamedTuple):
@@ -71,11 +88,13 @@ class Origin:
     utterance: str | None = None
     place: str | None = None
 
-    def error(self, problem: str, hint: str | None = None) -> UserError:
+    def error(self, problem: str, hint: str | None = None, kind: str = "damaged") -> AudioError:
         """The error ``<place>: utterance '<id>': <path> <problem>``."""
         head = f"{self.place}: " if self.place else ""
         name = f"utterance {self.utterance!r}: " if self.utterance is not None else ""
-        return UserError(f"{head}{name}{self.path} {problem}", hint=hint)
+        error = AudioError(f"{head}{name}{self.path} {problem}", hint=hint)
+        error.kind = kind
+        return error
 
 
 @contextmanager
@@ -93,20 +112,31 @@ def _explained(origin: Origin) -> Iterator[None]:
             raise origin.error(
                 "does not exist",
                 "check it; a relative path starts from the manifest's folder, or from the dataset's `root`",
+                "missing",
             ) from error
         if os.path.isdir(path):
             raise origin.error("is a folder, not an audio file") from error
         if not os.access(path, os.R_OK):
             raise origin.error("may not be read", "change its permissions") from error
         if os.path.getsize(path) == 0:
-            raise origin.error("is empty (0 bytes)", "copy it again, or leave the utterance out") from error
+            hint = "copy it again, or leave the utterance out"
+            raise origin.error("is empty (0 bytes)", hint, "empty") from error
         if isinstance(error, sphere.SphereError):
             raise origin.error(str(error), "convert it, copy it again, or leave the utterance out") from error
+        if (suffix := os.path.splitext(path)[1].lower()) in UNREADABLE_SUFFIXES:
+            raise origin.error(f"has the format {suffix}, which is not read", conversion(path)) from error
         reason = str(getattr(error, "error_string", error)).strip().rstrip(".")
         raise origin.error(
             f"cannot be decoded: {reason}",
             "it is damaged, cut off, or not audio: copy it again or leave it out",
         ) from error
+
+
+def conversion(path: str | os.PathLike[str]) -> str:
+    """How to get a recording that can be read from one of :data:`UNREADABLE_SUFFIXES`."""
+    name = os.path.basename(path)
+    command = f"ffmpeg -i {shlex.quote(name)} {shlex.quote(os.path.splitext(name)[0] + '.flac')}"
+    return f"wav, flac, ogg, mp3 and Sphere are read; convert it: {command}"
 
 
 def _own_reader(path: str) -> bool:
@@ -156,11 +186,13 @@ def _check_sizes(file: Any, origin: Origin) -> None:
             raise origin.error(
                 f"is truncated: its header promises {match[1]} bytes of audio, it holds {match[2]}",
                 "copy it again, or leave the utterance out",
+                "truncated",
             )
     elif file.format == "OGG" and not _ogg_complete(origin.path):
         raise origin.error(
             "is truncated: its last page is not marked as the end of the stream",
             "copy or encode it again, or leave the utterance out",
+            "truncated",
         )
 
 
@@ -183,9 +215,10 @@ def _span(info: AudioInfo, start: float, end: float | None, origin: Origin) -> t
         raise origin.error(
             f"lasts {info.seconds:.3f} s, but the segment runs from {start:g} s to {shown}",
             "correct the start and end of the utterance; they are in seconds",
+            "segment",
         )
     if last <= first and info.frames:
-        raise origin.error(f"has a segment without length: from {start:g} s to {end:g} s")
+        raise origin.error(f"has a segment without length: from {start:g} s to {end:g} s", kind="segment")
     return first, min(last, info.frames)
 
 
@@ -208,9 +241,10 @@ def _decode(path: str, start: float, end: float | None, origin: Origin) -> tuple
                         raise origin.error(
                             f"is truncated: {last - first} samples expected, {len(samples)} decoded",
                             "copy it again, or leave the utterance out",
+                            "truncated",
                         )
                     if file.subtype in ("FLOAT", "DOUBLE") and not np.isfinite(samples).all():
-                        raise origin.error("holds samples that are not finite numbers")
+                        raise origin.error("holds samples that are not finite numbers", kind="not finite")
                     return samples, info
         except soundfile.SoundFileError:
             if not os.path.isfile(path) or not sphere.is_sphere(path):
@@ -220,11 +254,27 @@ def _decode(path: str, start: float, end: float | None, origin: Origin) -> tuple
     return sphere.read_frames(path, header, *_span(info, start, end, origin)), info
 
 
+def decode(path: str, start: float = 0.0, end: float | None = None) -> tuple[Samples, AudioInfo]:
+    """Samples of a segment as they are stored: of any rate, (frames,) or (frames, channels).
+
+    Raises:
+        AudioError: The file is missing, empty, damaged or cut off, or the segment lies outside it.
+    """
+    origin = Origin(path)
+    with _explained(origin):
+        samples, info = _decode(path, start, end, origin)
+    if len(samples) == 0:
+        raise origin.error("holds no samples", "leave the utterance out", "empty")
+    return samples, info
+
+
 def _mono(samples: Samples, policy: ChannelPolicy | int, origin: Origin) -> Samples:
     count = 1 if samples.ndim == 1 else samples.shape[1]
     if isinstance(policy, int):
         if policy >= count:
-            raise origin.error(f"has {count} channels; channel {policy} (counted from 0) was asked for")
+            raise origin.error(
+                f"has {count} channels; channel {policy} (counted from 0) was asked for", kind="channels"
+            )
         return samples if samples.ndim == 1 else np.ascontiguousarray(samples[:, policy])
     if samples.ndim == 1:
         return samples
@@ -234,6 +284,7 @@ def _mono(samples: Samples, policy: ChannelPolicy | int, origin: Origin) -> Samp
         raise origin.error(
             f"has {count} channels, and one is wanted",
             "set `channels: first` or `channels: mean` on the dataset to say which",
+            "channels",
         )
     mean: Samples = samples.mean(axis=1, dtype=np.float32)
     return mean
@@ -291,7 +342,7 @@ def read_audio(
     with _explained(origin):
         samples, info = _decode(origin.path, start, end, origin)
     if len(samples) == 0:
-        raise origin.error("holds no samples", "leave the utterance out")
+        raise origin.error("holds no samples", "leave the utterance out", "empty")
     samples = _mono(samples, channels, origin)
     if sample_rate is None or info.rate == sample_rate:
         return samples
@@ -299,6 +350,7 @@ def read_audio(
         raise origin.error(
             f"is sampled at {info.rate} Hz, but the recipe's sample_rate is {sample_rate} Hz",
             f"set `resample: soxr` on the dataset to convert it, or `dataset.sample_rate: {info.rate}`",
+            "rate",
         )
     return _resample(samples, info.rate, sample_rate)
 

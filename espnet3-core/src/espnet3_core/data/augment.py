@@ -129,12 +129,13 @@ class Noise:
             return item
         ratio = rng.uniform(*self.range)
         noise = self._noise(len(speech), rng)
-        sounding = sounds(speech, self.sample_rate // 100) if self.config.keep_silence else slice(None)
-        signal, disturbance = power(speech[sounding]), power(noise)
+        signal, disturbance = power(speech), power(noise)
+        if self.config.keep_silence:
+            sounding = sounds(speech, self.sample_rate // 100)
+            signal = power(speech[sounding])
+            noise = np.where(sounding, noise, np.float32(0))
         if not signal or not disturbance:
             return item
-        if self.config.keep_silence:
-            noise = np.where(sounding, noise, np.float32(0))
         scale = np.sqrt(signal / disturbance / 10 ** (ratio / 10))
         return {**item, "speech": speech + np.float32(scale) * noise}
 

@@ -34,19 +34,22 @@ _SUFFIXES = {".tsv": "tsv", ".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"
 _RESERVED = ("speech", "ids")
 
 
-def open_manifest(config: ManifestConfig, *, sample_rate: int | None, recipe_dir: Path) -> Any:
+def open_manifest(
+    config: ManifestConfig, *, sample_rate: int | None, recipe_dir: Path, lenient: bool = False
+) -> Any:
     """The dataset of a manifest, or what a plugin makes of an address such as ``hf://…``.
 
     Args:
         config: Settings; a ``path`` with ``://`` goes to the hook ``espnet3_resolve_source``.
         sample_rate: Rate in Hz of the audio in the items.
         recipe_dir: Folder that relative paths start from.
+        lenient: Leave broken lines out, see :class:`Manifest`.
     """
     if "://" in config.path and not config.path.startswith("file://"):
         from espnet3_core.catalog import current_catalog
 
         return current_catalog().resolve_source(config.path)
-    return Manifest(config, sample_rate=sample_rate, recipe_dir=recipe_dir)
+    return Manifest(config, sample_rate=sample_rate, recipe_dir=recipe_dir, lenient=lenient)
 
 
 def _locate(config: ManifestConfig, recipe_dir: Path) -> tuple[Path, str]:
@@ -90,13 +93,19 @@ class Manifest:
         config: Settings.
         sample_rate: Rate in Hz of the audio in the items; None takes each file's own.
         recipe_dir: Folder that relative paths start from.
+        lenient: Leave lines that are broken or repeat an id out, and tell them in ``findings``; an utterance
+            whose file cannot be opened has the length last known, or a usual one, until it is read.
 
     Raises:
         UserError: The listing cannot be read, is empty, or has broken lines or duplicate ids: all are named.
     """
 
-    def __init__(self, config: ManifestConfig, *, sample_rate: int | None, recipe_dir: Path) -> None:
+    def __init__(
+        self, config: ManifestConfig, *, sample_rate: int | None, recipe_dir: Path, lenient: bool = False
+    ) -> None:
         self.config = config
+        self.lenient = lenient
+        self.findings: list[Finding] = []
         self.sample_rate = sample_rate
         path, form = _locate(config, recipe_dir)
         table = _READERS[form](path)
@@ -126,9 +135,12 @@ class Manifest:
         ids = columns.pop("id", None)
         derived = derived_ids(audio, start, end, len(table)) if ids is None else ids
         check_ids(table, derived, explicit=ids is not None)
-        if table.findings:
+        if table.findings and not self.lenient:
             raise CheckFailed(table.findings)
-        keep = self._kept(table, {"id": derived, **columns})
+        chosen = self._kept(table, {"id": derived, **columns})
+        outside = {table.place(line) for line in set(table.lines) - {table.lines[index] for index in chosen}}
+        self.findings = [finding for finding in table.findings if finding.place not in outside]
+        keep = [index for index in chosen if table.lines[index] not in table.bad]
         self._ids = [derived[index] for index in keep]
         self._lines = [table.lines[index] for index in keep]
         self._audio = None if audio is None else [audio[index] for index in keep]
@@ -244,10 +256,14 @@ class Manifest:
                 list(first),
                 utterances=[self._ids[index] for index in first.values()],
                 places=[self.source(index) for index in first.values()],
+                lenient=self.lenient,
             )
             by_path = dict(zip(first, found.tolist(), strict=True))
             for index in unknown.tolist():
                 seconds[index] = by_path[self.audio_path(index)] - self._start[index]
+        if np.isnan(seconds).any():
+            known = seconds[~np.isnan(seconds)]
+            seconds[np.isnan(seconds)] = np.median(known) if len(known) else 1.0
         return np.asarray(seconds, np.float64)
 
     def missing(self) -> list[Finding]:

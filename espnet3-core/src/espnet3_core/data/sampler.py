@@ -17,6 +17,9 @@ from espnet3_core.errors import UserError
 
 _log = logging.getLogger(__name__)
 
+STAND_IN = -1
+"""``copy`` of the only key of a batch whose utterances are all left out: its place in the order stays."""
+
 
 class BatchSampler:
     """Batches of :class:`~espnet3_core.data.dataset.Key` for one device.
@@ -36,6 +39,10 @@ class BatchSampler:
         keep: Items to use, as a mask or indices; None for all.
         dataset: May choose the items of an epoch by ``epoch_indices(seed, epoch)``.
         names: Gives the ids of the items, for warnings.
+
+    Attributes:
+        holes: Items that are left out, and from which epoch on. Their places in the batches stay empty, so
+            that nothing else changes.
     """
 
     def __init__(
@@ -68,6 +75,7 @@ class BatchSampler:
         items = np.arange(len(self.lengths))
         self.keep = items if keep is None else items[np.asarray(keep)]
         self.epoch, self.start_batch = 0, 0
+        self.holes: dict[int, int] = {}
         self._steps = 0
         self._planned: tuple[int, list[list[int]], NDArray[np.int64]] | None = None
         self._warn(names)
@@ -129,7 +137,9 @@ class BatchSampler:
     def _keys(self, batch: list[int]) -> list[Key]:
         assert self._planned is not None
         epoch, _, items = self._planned
-        return [Key(epoch, int(items[place]), int(self._copies[place])) for place in batch]
+        keys = [Key(epoch, int(items[place]), int(self._copies[place])) for place in batch]
+        kept = [key for key in keys if epoch < self.holes.get(key.item, epoch + 1)]
+        return kept or [keys[0]._replace(copy=STAND_IN)]
 
     def set_epoch(self, epoch: int, start_batch: int = 0) -> None:
         """Choose the epoch, and how many of this device's batches in it have been consumed already."""
