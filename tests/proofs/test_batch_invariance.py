@@ -44,6 +44,7 @@ SMALL: dict[tuple[str, str], dict[str, Any]] = {
         "merge_kernel": 5,
     },
     ("encoder", "speech/rnn"): {"hidden_size": 8, "num_layers": 2},
+    ("encoder", "speech/tdnn"): {"hidden_size": 8, "num_layers": 2},
     ("decoder", "speech/transformer_decoder"): {"attention_heads": 2, "linear_units": 24, "num_blocks": 2},
     ("model", "asr/ctc"): {"intermediate_layers": [1]},
     ("model", "asr/ctc_attention"): {"intermediate_layers": [1]},
