@@ -80,8 +80,8 @@ def plan_batches(
     Each item is in exactly one batch. The number of batches is a multiple of ``world_size`` and the same in
     every epoch; device ``r`` takes ``plan[r::world_size]``, so that batches of one step stand together and
     are alike in length. To make the numbers even, the batches of most items are split, and never an item
-    dropped or repeated; only when every batch holds a single item are the two shortest put together, which
-    may exceed the limits. An item that is longer than ``seconds`` makes a batch of its own. With ``seconds``,
+    dropped or repeated; only when there are too few items for that are the cheapest batches put together,
+    which may exceed the limits. An item that is longer than ``seconds`` makes a batch of its own. With ``seconds``,
     no batch is padded by more than 9 %, so that a small set of mixed lengths has more, smaller batches.
 
     Args:
