@@ -96,7 +96,6 @@ class Manifest:
         folder = path if path.is_dir() else path.parent
         self._root = os.path.abspath(folder if config.root is None else Path(recipe_dir) / config.root)
         self._listing = read_listing(path, form, config.columns, audio=sample_rate is not None)
-        self._audio = self._listing.columns.get("audio")
         self._rows = self._kept()
 
     def _kept(self) -> NDArray[np.int64]:
@@ -148,6 +147,10 @@ class Manifest:
         if not -len(self) <= index < len(self):
             raise IndexError(f"utterance {index} of {len(self)}")
         return index % len(self)
+
+    @property
+    def _audio(self) -> TextColumn | None:
+        return self._listing.columns.get("audio")
 
     def _text(self, column: TextColumn, index: int) -> str:
         return column[int(self._rows[index])]

@@ -193,12 +193,11 @@ def read_jsonl(path: Path) -> Table:
 
 
 def _json_rows(path: Path, table: Table) -> Iterator[dict[str, Any]]:
-    decode = json.JSONDecoder().decode
     for number, line in enumerate(read_lines(path, table), 1):
         if not line.strip():
             continue
         try:
-            row = decode(line)
+            row = _parsed(line)
         except ValueError as error:
             table.broken(number, f"not valid JSON: {error}")
             continue
@@ -207,6 +206,16 @@ def _json_rows(path: Path, table: Table) -> Iterator[dict[str, Any]]:
             continue
         table.lines.append(number)
         yield row
+
+
+def _parsed(line: str) -> Any:
+    """A line of JSON, by pydantic's parser; what that refuses is for the standard library to judge."""
+    from pydantic_core import from_json
+
+    try:
+        return from_json(line, cache_strings="keys")
+    except ValueError:
+        return json.loads(line)
 
 
 def _json_value(value: Any) -> str:
