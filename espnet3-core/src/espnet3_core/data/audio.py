@@ -6,6 +6,7 @@ caller said how to convert it. Every error names the utterance, the file and, wh
 
 from __future__ import annotations
 
+import io
 import os
 import re
 from collections.abc import Iterator
@@ -143,7 +144,7 @@ def audio_info(
         return AudioInfo(header.rate, header.channels, header.frames)
 
 
-def _check_sizes(file: Any, origin: Origin) -> None:
+def _check_sizes(file: Any, origin: Origin, content: bytes | None = None) -> None:
     """Refuse a file that is shorter than its header says; libsndfile would read what there is."""
     if file.frames > _MOST_FRAMES:
         raise origin.error(
@@ -157,19 +158,23 @@ def _check_sizes(file: Any, origin: Origin) -> None:
                 f"is truncated: its header promises {match[1]} bytes of audio, it holds {match[2]}",
                 "copy it again, or leave the utterance out",
             )
-    elif file.format == "OGG" and not _ogg_complete(origin.path):
+    elif file.format == "OGG" and not _ogg_complete(_tail(origin.path) if content is None else content):
         raise origin.error(
             "is truncated: its last page is not marked as the end of the stream",
             "copy or encode it again, or leave the utterance out",
         )
 
 
-def _ogg_complete(path: str) -> bool:
-    """Whether the last Ogg page (at most 65,307 bytes, RFC 3533) carries the end-of-stream flag."""
+def _tail(path: str) -> bytes:
+    """The end of a file, with at least one whole Ogg page (at most 65,307 bytes, RFC 3533)."""
     with open(path, "rb") as stream:
         stream.seek(0, os.SEEK_END)
         stream.seek(max(0, stream.tell() - 65_307))
-        tail = stream.read()
+        return stream.read()
+
+
+def _ogg_complete(tail: bytes) -> bool:
+    """Whether the last Ogg page carries the end-of-stream flag."""
     page = tail.rfind(b"OggS")
     return 0 <= page < len(tail) - 5 and bool(tail[page + 5] & 4)
 
@@ -189,6 +194,27 @@ def _span(info: AudioInfo, start: float, end: float | None, origin: Origin) -> t
     return first, min(last, info.frames)
 
 
+def _samples(
+    file: Any, start: float, end: float | None, origin: Origin, content: bytes | None = None
+) -> tuple[Samples, AudioInfo]:
+    """Samples of a segment of what soundfile has opened."""
+    _check_sizes(file, origin, content)
+    info = AudioInfo(file.samplerate, file.channels, file.frames)
+    first, last = _span(info, start, end, origin)
+    if first:
+        file.seek(first)
+    samples: Samples = file.read(last - first, dtype="float32")
+    slack = _MP3_SLACK if file.format == "MP3" else 0
+    if len(samples) + slack < last - first:
+        raise origin.error(
+            f"is truncated: {last - first} samples expected, {len(samples)} decoded",
+            "copy it again, or leave the utterance out",
+        )
+    if file.subtype in ("FLOAT", "DOUBLE") and not np.isfinite(samples).all():
+        raise origin.error("holds samples that are not finite numbers")
+    return samples, info
+
+
 def _decode(path: str, start: float, end: float | None, origin: Origin) -> tuple[Samples, AudioInfo]:
     """Samples (frames, channels) or (frames,) of a segment as stored in the file."""
     import soundfile
@@ -197,21 +223,7 @@ def _decode(path: str, start: float, end: float | None, origin: Origin) -> tuple
         try:
             with soundfile.SoundFile(path) as file:
                 if file.format != "NIST":
-                    _check_sizes(file, origin)
-                    info = AudioInfo(file.samplerate, file.channels, file.frames)
-                    first, last = _span(info, start, end, origin)
-                    if first:
-                        file.seek(first)
-                    samples: Samples = file.read(last - first, dtype="float32")
-                    slack = _MP3_SLACK if file.format == "MP3" else 0
-                    if len(samples) + slack < last - first:
-                        raise origin.error(
-                            f"is truncated: {last - first} samples expected, {len(samples)} decoded",
-                            "copy it again, or leave the utterance out",
-                        )
-                    if file.subtype in ("FLOAT", "DOUBLE") and not np.isfinite(samples).all():
-                        raise origin.error("holds samples that are not finite numbers")
-                    return samples, info
+                    return _samples(file, start, end, origin)
         except soundfile.SoundFileError:
             if not os.path.isfile(path) or not sphere.is_sphere(path):
                 raise
@@ -290,6 +302,70 @@ def read_audio(
     origin = Origin(os.fspath(path), utterance, place)
     with _explained(origin):
         samples, info = _decode(origin.path, start, end, origin)
+    return _wanted(samples, info, origin, sample_rate, channels, resample)
+
+
+def decode_audio(
+    content: bytes,
+    name: str,
+    *,
+    sample_rate: int | None,
+    channels: ChannelPolicy | int = "reject",
+    resample: ResamplePolicy = "reject",
+    utterance: str | None = None,
+) -> Samples:
+    """Decode the bytes of an audio file as :func:`read_audio` does a file.
+
+    Args:
+        content: The whole file.
+        name: What to call it in messages.
+        sample_rate: Rate wanted in Hz; None takes the file's own.
+        channels: What to do with several channels.
+        resample: What to do with another rate.
+        utterance: Utterance id, for messages.
+
+    Raises:
+        UserError: It cannot be decoded, or is not as wanted.
+    """
+    origin = Origin(name, utterance)
+    with _opened(content, origin) as file:
+        samples, info = _samples(file, 0.0, None, origin, content)
+    return _wanted(samples, info, origin, sample_rate, channels, resample)
+
+
+@contextmanager
+def _opened(content: bytes, origin: Origin) -> Iterator[Any]:
+    import soundfile
+
+    if not content:
+        raise origin.error("is empty (0 bytes)", "make the shard again, or leave the utterance out")
+    try:
+        with soundfile.SoundFile(io.BytesIO(content)) as file:
+            yield file
+    except (RuntimeError, soundfile.SoundFileError) as error:
+        reason = str(getattr(error, "error_string", error)).strip().rstrip(".")
+        raise origin.error(
+            f"cannot be decoded: {reason}", "it is damaged, cut off, or of a format that shards cannot hold"
+        ) from error
+
+
+def content_info(content: bytes, name: str, utterance: str | None = None) -> AudioInfo:
+    """Rate, channels and length from the bytes of an audio file, as :func:`audio_info` of a file."""
+    origin = Origin(name, utterance)
+    with _opened(content, origin) as file:
+        _check_sizes(file, origin, content)
+        return AudioInfo(file.samplerate, file.channels, file.frames)
+
+
+def _wanted(
+    samples: Samples,
+    info: AudioInfo,
+    origin: Origin,
+    sample_rate: int | None,
+    channels: ChannelPolicy | int,
+    resample: ResamplePolicy,
+) -> Samples:
+    """Samples as mono at the rate that is wanted."""
     if len(samples) == 0:
         raise origin.error("holds no samples", "leave the utterance out")
     samples = _mono(samples, channels, origin)

@@ -45,7 +45,8 @@ class Listing:
         digest: SHA-256 of every byte read.
         headers: Our name of each header's column.
         columns: Texts by our name; ``id`` always.
-        numbers: ``start``, ``end`` and ``whole`` in seconds (NaN where unknown), and ``line``.
+        numbers: ``start``, ``end`` and ``whole`` in seconds (NaN where unknown), ``line``, and what else a
+            dataset needs to know of each row.
         cache: The file that is mapped, with its first line; None when all is in memory.
     """
 
@@ -69,8 +70,8 @@ class Listing:
 def read_listing(path: Path, form: str, columns: Mapping[str, str], *, audio: bool) -> Listing:
     """Read a listing, or find it in the cache.
 
-    The cache is keyed by path, format and ``columns``, and holds for the same size, inode and times of
-    modification and change, as Git's index does.
+    What is in the cache holds for the same size, inode and times of modification and change of the files,
+    as what is in Git's index does.
 
     Args:
         path: The file or folder.
@@ -83,18 +84,32 @@ def read_listing(path: Path, form: str, columns: Mapping[str, str], *, audio: bo
         CheckFailed: It has broken lines, bad times or duplicate ids: all are named.
     """
     files = [path] if path.is_file() else [path / name for name in FILES] if form == "kaldi" else []
+    key = [os.path.abspath(path), form, dict(columns)]
+    listing = cached(key, files, lambda: _checked(READERS[form](path), columns, audio=audio))
+    if audio and "audio" not in listing.columns:
+        raise no_audio(listing)
+    return listing
+
+
+def cached(key: Any, files: list[Path], read: Callable[[], Listing]) -> Listing:
+    """What ``read`` returns, or what it returned when it was called before, with the same files.
+
+    Args:
+        key: What else the listing depends on, as plain values.
+        files: What is read.
+        read: Reads it.
+    """
     before = _stamps(files)
-    large = sum(stamp[1] for stamp in before) >= CACHED_FROM
-    key = json.dumps([_VERSION, os.path.abspath(path), form, dict(columns)], sort_keys=True)
+    if sum(stamp[1] for stamp in before) < CACHED_FROM:
+        return read()
+    key = json.dumps([_VERSION, key], sort_keys=True)
     stamp = json.dumps([key, before])
-    folder = cache_directory() / "listings"
-    name = _short(key)
+    folder, name = cache_directory() / "listings", _short(key)
     cache = folder / f"{name}-{_short(stamp)}"
-    if large and (known := _mapped(cache, stamp)) is not None:
-        _check_audio(known, wanted=audio)
+    if (known := _mapped(cache, stamp)) is not None:
         return known
-    listing = _checked(READERS[form](path), columns, audio=audio)
-    if large and _stamps(files) == before:
+    listing = read()
+    if _stamps(files) == before:
         with suppress(UserError, OSError):
             _save(listing, cache, stamp)
             for old in folder.glob(f"{name}-*"):
@@ -131,8 +146,8 @@ def _checked(table: Table, mapping: Mapping[str, str], *, audio: bool) -> Listin
     columns = {headers[header]: column for header, column in table.columns.items()}
     lines = np.frombuffer(table.lines, np.int64) if len(table) else np.zeros(0, np.int64)
     listing = Listing(table.file, table.digest.hexdigest(), headers, columns, {"line": lines})
-    if table.columns:
-        _check_audio(listing, wanted=audio)
+    if audio and table.columns and "audio" not in columns:
+        raise no_audio(listing)
     if "audio" in columns:
         for row in np.flatnonzero(columns["audio"].sizes() == 0).tolist():
             table.broken(int(lines[row]), "no audio file is named")
@@ -145,11 +160,6 @@ def _checked(table: Table, mapping: Mapping[str, str], *, audio: bool) -> Listin
     if table.findings:
         raise CheckFailed(table.findings)
     return listing
-
-
-def _check_audio(listing: Listing, *, wanted: bool) -> None:
-    if wanted and "audio" not in listing.columns:
-        raise no_audio(listing)
 
 
 def no_audio(listing: Listing) -> UserError:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from espnet3_core.data.audio import read_audio
 from espnet3_core.data.columns import TextColumn
-from espnet3_core.data.config import ManifestConfig
+from espnet3_core.data.config import ManifestConfig, TarConfig
 from espnet3_core.data.folders import LISTINGS, audio_files
 from espnet3_core.data.kaldi import CHANNEL_COLUMN
 from espnet3_core.data.lengths import header_durations
@@ -88,6 +88,8 @@ class Manifest:
     Raises:
         UserError: The listing cannot be read, is empty, or has broken lines or duplicate ids: all are named.
     """
+
+    config: ManifestConfig | TarConfig
 
     def __init__(self, config: ManifestConfig, *, sample_rate: int | None, recipe_dir: Path) -> None:
         self.config = config

@@ -26,12 +26,16 @@ class TrainingData(LightningDataModule):
     Args:
         context: Of the stage.
         resume: Where training goes on; None from the beginning.
+
+    Attributes:
+        batch: Limits of the batches; set before the loaders are made where they are found by trying.
     """
 
     def __init__(self, context: StageContext, resume: Resume | None = None) -> None:
         super().__init__()
         self.tokenizer = context.build_tokenizer()
         self._config = config = context.config("training")
+        self.batch = config.batch
         self._collator = config.collator.build(**context.needs())
         self._resume = resume
         self.train_set = prepared(context, config.dataset.train, self.tokenizer, training=True)
@@ -72,7 +76,7 @@ class TrainingData(LightningDataModule):
             "sample_rate": self._config.dataset.sample_rate,
             "pin_memory": trainer.strategy.root_device.type == "cuda",
         }
-        loader: Loader = shielded(build_loader(dataset, self._config.batch, **{**common, **options}))
+        loader: Loader = shielded(build_loader(dataset, self.batch, **{**common, **options}))
         return loader
 
     def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:

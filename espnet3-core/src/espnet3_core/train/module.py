@@ -16,6 +16,7 @@ from espnet3_core.config.roles import TrainingConfig
 from espnet3_core.errors import UserError
 from espnet3_core.train.accumulators import MeanAccumulator, gather
 from espnet3_core.train.finite import FiniteGuard
+from espnet3_core.train.memory import MemoryGuard
 from espnet3_core.train.outputs import FieldSelector, StepOutput, step_output
 from espnet3_core.train.parameters import check_group_options, freeze, parameter_groups
 
@@ -41,6 +42,7 @@ class TrainingModule(LightningModule):
         self.frozen = freeze(model, training.parameters)
         self.select_fields = FieldSelector(model)
         self.guard = FiniteGuard()
+        self.memory = MemoryGuard(self)
         self.epoch_means = MeanAccumulator()
         self.interval_means = MeanAccumulator()
         self.valid_means = MeanAccumulator()
@@ -54,16 +56,20 @@ class TrainingModule(LightningModule):
 
     def training_step(self, batch: Mapping[str, Any], batch_idx: int) -> Tensor:
         """Loss of a micro-batch; its scalars are added to the running means."""
-        output = self(batch)
+        output = self.memory.step(batch)
         finite = self.guard.watch(output.loss, batch, self.trainer)
         self.epoch_means.add(output.stats, output.weight, finite)
         self.interval_means.add(output.stats, output.weight, finite)
         loss: Tensor = output.loss
         return loss
 
+    def backward(self, loss: Tensor, *args: Any, **options: Any) -> None:
+        """Gradients of a micro-batch; Lightning calls it after it has cleared those of the last step."""
+        self.memory.backward(loss, *args, **options)
+
     def validation_step(self, batch: Mapping[str, Any], batch_idx: int) -> None:
         """Add a batch to the validation means."""
-        output = self(batch)
+        output = self.memory.evaluate(batch)
         self.valid_means.add(output.stats, output.weight)
 
     def on_before_optimizer_step(self, optimizer: Any) -> None:

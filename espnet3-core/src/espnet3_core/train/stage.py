@@ -46,6 +46,10 @@ def train(context: StageContext) -> None:
         seed_everything(config.seed, "model")
         module = build_module(context, config, data.tokenizer, fresh=resume is None)
         trainer = build_trainer(context, config, arguments, resume)
+        if config.batch.auto:
+            from espnet3_core.train.probe import found_batch
+
+            data.batch = found_batch(context, module, trainer, data, resumed=resume is not None)
     run(context, trainer, module, data, resume)
 
 

@@ -150,7 +150,7 @@ def measure(context: StageContext, model: Any, dataset: Any) -> dict[str, Featur
     device = torch.device("cuda" if _on_cuda(config.trainer.get("accelerator", "auto")) else "cpu")
     loader = build_loader(
         dataset,
-        config.batch,
+        config.batch.without_gradients(),
         collator=config.collator.build(**context.needs()),
         shuffle=False,
         sample_rate=config.dataset.sample_rate,
