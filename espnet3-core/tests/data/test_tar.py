@@ -106,7 +106,7 @@ def test_two_ranks_with_workers_take_each_id_once_and_resume_anywhere(
     assert data._listing.cache is not None  # workers map it
     seen = []
     for rank in range(2):
-        alone, shared = loader(data, rank, 2), loader(data, rank, 2, workers=2)
+        alone, shared = loader(data, rank, 2), loader(data, rank, 2, workers=rank)
         for one in (alone, shared):
             one.set_epoch(4)
         whole = list(alone)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import copy
 import logging
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -109,9 +112,16 @@ def reference(model, accumulate=1):
     return model, losses
 
 
-@pytest.mark.parametrize("kind", [torch.OutOfMemoryError, MemoryError])
-@pytest.mark.parametrize("accumulate", [1, 2, 3])
-@pytest.mark.parametrize("most", [10**9, 20, 9])
+@pytest.mark.parametrize(
+    ("most", "accumulate", "kind"),
+    [
+        (10**9, 1, MemoryError),
+        (20, 1, MemoryError),
+        (9, 1, torch.OutOfMemoryError),
+        (20, 2, torch.OutOfMemoryError),
+        (9, 3, torch.OutOfMemoryError),
+    ],
+)
 def test_a_split_batch_has_the_gradient_and_the_loss_of_the_whole(
     tmp_path, monkeypatch, most, accumulate, kind
 ):
@@ -181,3 +191,51 @@ def test_halves_keep_every_item_and_are_padded_no_further_than_needed():
     assert second["rate"] == 16000 and second["table"].shape == (9, 9)
     (alone,) = halves(halves(first)[0])
     assert alone["ids"] == ["utt00"]
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+import torch
+from toy_training import ToyContext, ToyModel, run_toy, toy_config
+from espnet3_core.component import Component
+
+class Uneven(ToyModel):
+    # Dropout would differ between a batch and its parts.
+    def __init__(self, most):
+        super().__init__()
+        self.encoder[2].p = 0.0
+        self.most = most
+    def forward(self, inputs, targets):
+        rank = torch.distributed.get_rank()
+        if rank == 1 and len(inputs) > self.most:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return super().forward(inputs, targets)
+
+def run(directory, most, accumulate):
+    directory.mkdir()
+    config = toy_config(
+        trainer={"strategy": "ddp_fork", "devices": 2, "accumulate_grad_batches": accumulate},
+        optimizer=Component(target="torch.optim.SGD", options={"lr": 0.01}),
+    )
+    torch.manual_seed(0)
+    run_toy(ToyContext(directory, config), Uneven(most))
+    return torch.load(directory / "checkpoints/last.ckpt", weights_only=False)["state_dict"]
+
+base = Path(sys.argv[2])
+for accumulate in (1, 2):
+    whole = run(base / f"whole{accumulate}", 99, accumulate)
+    parts = run(base / f"parts{accumulate}", 1, accumulate)
+    for name, value in whole.items():
+        torch.testing.assert_close(value, parts[name], rtol=1e-5, atol=1e-6)
+print("equal")
+"""
+
+
+def test_a_rank_that_splits_alone_stays_in_step(tmp_path):
+    command = [sys.executable, "-c", SCRIPT, str(Path(__file__).parent), str(tmp_path)]
+    process = subprocess.run(command, timeout=300, check=False, capture_output=True, text=True)
+    assert process.returncode == 0, process.stderr[-3000:]
+    assert process.stdout.endswith("equal\n")
+    assert "out of memory with 4 utterances" in process.stderr

@@ -121,7 +121,7 @@ class TarShards(Manifest):
         try:
             with path.open("rb") as stream:
                 stream.seek(self._number("offset", index))
-                content = stream.read(size)
+                content: bytes = stream.read(size)
         except OSError as error:
             raise UserError(f"cannot read {path}: {error.strerror or error}") from error
         if len(content) < size:

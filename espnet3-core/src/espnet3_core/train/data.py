@@ -36,7 +36,7 @@ class TrainingData(LightningDataModule):
         self.tokenizer = context.build_tokenizer()
         self._config = config = context.config("training")
         self.batch = config.batch
-        self._collator = config.collator.build(**context.needs())
+        self.collator = config.collator.build(**context.needs())
         self._resume = resume
         self.train_set = prepared(context, config.dataset.train, self.tokenizer, training=True)
         valid = config.dataset.valid
@@ -69,7 +69,7 @@ class TrainingData(LightningDataModule):
     def _loader(self, dataset: PreparedDataset, **options: Any) -> Loader:
         trainer: Any = self.trainer
         common = {
-            "collator": self._collator,
+            "collator": self.collator,
             "seed": self._config.seed,
             "rank": trainer.global_rank,
             "world_size": trainer.world_size,

@@ -10,7 +10,7 @@ repeated by one rank alone, and training stops with a message.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -209,13 +209,14 @@ def lengths_of(batch: Batch) -> list[int]:
 def describe(batch: Batch) -> str:
     """A batch in words: how many utterances, their longest lengths, their ids."""
     ids, lengths = [str(name) for name in batch.get("ids", ())], lengths_of(batch)
-    shown: Callable[[Sequence[Any]], str] = lambda values: (
-        ", ".join(map(str, values[:8])) + (" …" if len(values) > 8 else "")
-    )
     words = [f"{batch_size(batch)} utterances"]
-    words += [f"of lengths {shown(lengths)}"] if lengths else []
-    words += [f"({shown(ids)})"] if ids else []
+    words += [f"of lengths {_listed(lengths)}"] if lengths else []
+    words += [f"({_listed(ids)})"] if ids else []
     return " ".join(words)
+
+
+def _listed(values: Sequence[Any]) -> str:
+    return ", ".join(map(str, values[:8])) + (" …" if len(values) > 8 else "")
 
 
 def _cannot(batch: Batch, why: str) -> UserError:

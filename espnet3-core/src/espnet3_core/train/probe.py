@@ -12,8 +12,8 @@ import copy
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from espnet3_core.config.roles import BatchConfig
+from espnet3_core.config.roles import BatchConfig, TrainingConfig
 from espnet3_core.data.dataset import Key
 from espnet3_core.data.loader import within
 from espnet3_core.errors import UserError
@@ -40,9 +40,7 @@ _GIB = 1 << 30
 _PATIENCE = 3600.0
 
 
-def found_batch(
-    context: StageContext, module: Any, trainer: Any, data: Any, *, resumed: bool
-) -> BatchConfig:
+def found_batch(context: StageContext, module: Any, trainer: Any, data: Any, *, resumed: bool) -> BatchConfig:
     """The batching of a training: as configured, or with the limit that was found by trying.
 
     Rank 0 tries, the others wait for what it finds.
@@ -58,9 +56,9 @@ def found_batch(
         UserError: Lengths or the memory limit are unknown, one utterance does not fit, or the limit that
             training began with is lost.
     """
-    config = context.config("training")
+    config: TrainingConfig = context.config("training")
     if not config.batch.auto:
-        return config.batch  # type: ignore[no-any-return]
+        return config.batch
     file = context.experiment.directory / "batch.json"
     lengths = data.train_set.lengths()
     if lengths is None:
@@ -120,18 +118,15 @@ def _probe(config: Any, module: Any, trainer: Any, data: Any, lengths: Any) -> d
         raise UserError("training.batch.auto: no utterance is left", hint="see min_seconds and max_seconds")
     order = allowed[np.argsort(-lengths[allowed], kind="stable")]
     longest = float(lengths[order[0]])
-    most = min(len(order), config.batch.size or len(order))
+    most, share = len(order), trainer.world_size if config.batch.scope == "global" else 1
+    if config.batch.size is not None:
+        most = min(most, max(1, config.batch.size // share))
     if config.batch.seconds is not None:
-        most = min(most, max(1, int(config.batch.seconds // longest)))
-    with _step(config, module, trainer, data) as step:
-        tried: list[list[Any]] = []
-
-        def fits(count: int) -> bool:
-            fine = step([Key(0, int(index)) for index in order[:count]])
-            tried.append([count, fine])
-            return fine
-
-        count = largest(fits, most)
+        most = min(most, max(1, int(config.batch.seconds / share // longest)))
+    device = trainer.strategy.root_device
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        count, tried = _search(_Trial(config, module, trainer, data), order.tolist(), most)
+    free_memory(device)
     if not count:
         raise UserError(
             f"training.batch.auto: an utterance of {longest:.1f} s alone does not fit into the memory",
@@ -139,6 +134,17 @@ def _probe(config: Any, module: Any, trainer: Any, data: Any, lengths: Any) -> d
         )
     seconds = max(longest, MARGIN * count * longest) if count < most else count * longest
     return {"seconds": round(seconds, 3), "longest": longest, "tried": tried}
+
+
+def _search(trial: _Trial, order: list[int], most: int) -> tuple[int, list[list[Any]]]:
+    """How many of the longest utterances fit, and all that was tried."""
+    tried: list[list[Any]] = []
+
+    def fits(count: int) -> bool:
+        tried.append([count, trial([Key(0, index) for index in order[:count]])])
+        return bool(tried[-1][1])
+
+    return largest(fits, most), tried
 
 
 def largest(fits: Callable[[int], bool], most: int) -> int:
@@ -156,40 +162,37 @@ def largest(fits: Callable[[int], bool], most: int) -> int:
     return good
 
 
-@contextmanager
-def _step(config: Any, module: Any, trainer: Any, data: Any) -> Iterator[Callable[[list[Key]], bool]]:
-    """A function that trains a copy of the model on some items, and says whether that fitted."""
-    device, precision = trainer.strategy.root_device, trainer.precision_plugin
-    limit = _limit(config.batch, device)
-    devices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
-        model = precision.convert_module(copy.deepcopy(module.model)).to(device).train()
-        groups = parameter_groups(model, config.parameters)
-        optimizer = config.optimizer.build(parameters=groups, params=groups)
-        select = FieldSelector(model)
+class _Trial:
+    """Trains a copy of the model on some items, and says whether that fitted."""
 
-        def once(keys: list[Key]) -> None:
-            fields = to_device(data._collator([data.train_set[key] for key in keys]), device)
-            with precision.train_step_context():
-                loss = step_output(model(**select(fields)), fields).loss
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
+    def __init__(self, config: Any, module: Any, trainer: Any, data: Any) -> None:
+        self.device, self.precision = trainer.strategy.root_device, trainer.precision_plugin
+        self.limit = _limit(config.batch, self.device)
+        self.data = data
+        self.model = self.precision.convert_module(copy.deepcopy(module.model)).to(self.device).train()
+        groups = parameter_groups(self.model, config.parameters)
+        self.optimizer = config.optimizer.build(parameters=groups, params=groups)
+        self.select = FieldSelector(self.model)
 
-        def step(keys: list[Key]) -> bool:
-            optimizer.zero_grad()
-            free_memory(device)
-            _reset_peak(device)
-            try:
-                once(keys)
-            except (RuntimeError, MemoryError) as error:
-                if not is_out_of_memory(error):
-                    raise
-                return False
-            return _peak(device) <= limit
+    def __call__(self, keys: list[Key]) -> bool:
+        self.optimizer.zero_grad()
+        free_memory(self.device)
+        _reset_peak(self.device)
+        try:
+            self._step(keys)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            return False
+        return _peak(self.device) <= self.limit
 
-        yield step
-        del model, groups, optimizer, select
-    free_memory(device)
+    def _step(self, keys: list[Key]) -> None:
+        items = [self.data.train_set[key] for key in keys]
+        fields = to_device(self.data.collator(items), self.device)
+        with self.precision.train_step_context():
+            loss = step_output(self.model(**self.select(fields)), fields).loss
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
 
 
 def _limit(batch: BatchConfig, device: torch.device) -> float:
@@ -213,7 +216,7 @@ def _reset_peak(device: torch.device) -> None:
 
 
 def _peak(device: torch.device) -> float:
-    """Most bytes held since :func:`_reset_peak`: on CUDA what is reserved, else the process's resident set."""
+    """Most bytes held since :func:`_reset_peak`: on CUDA what is reserved, else what is resident."""
     if device.type == "cuda":
         return float(torch.cuda.max_memory_reserved(device))
     try:

@@ -53,10 +53,11 @@ def banner_lines(trainer: Any, module: Any) -> list[str]:
 
 def batch_words(trainer: Any, batch: BatchConfig) -> str:
     """The effective batch of one update, and how full it is."""
+    sampler: Any = getattr(trainer.train_dataloader, "batch_sampler", None)
+    batch = getattr(sampler, "config", batch)  # with `auto`, the limits that were found
     limits = [f"{batch.seconds:g} s"] if batch.seconds else []
     limits += [f"{batch.size} utterances"] if batch.size else []
     words = f"at most {' and '.join(limits)} ({batch.scope.replace('_', ' ')})" if limits else "by the loader"
-    sampler: Any = getattr(trainer.train_dataloader, "batch_sampler", None)
     if not hasattr(sampler, "waste"):
         return words
     per_update = (
