@@ -238,4 +238,4 @@ def test_a_rank_that_splits_alone_stays_in_step(tmp_path):
     process = subprocess.run(command, timeout=300, check=False, capture_output=True, text=True)
     assert process.returncode == 0, process.stderr[-3000:]
     assert process.stdout.endswith("equal\n")
-    assert "out of memory with 4 utterances" in process.stderr
+    assert "out of memory with" in process.stderr

@@ -73,11 +73,11 @@ class MemoryGuard:
         """
         batch, extra = self._batch, self._extra
         self._batch = self._extra = None
-        parameters = list(self.module.parameters())
-        alone = self._ranks() == 1 and all(parameter.grad is None for parameter in parameters)
-        for parameter, gradient in zip(parameters, extra or (), strict=False):
-            if gradient is not None:
-                parameter.grad = gradient if parameter.grad is None else parameter.grad + gradient
+        alone = self._ranks() == 1 and not self._accumulating()
+        if extra is not None:
+            for parameter, gradient in zip(self.module.parameters(), extra, strict=True):
+                if gradient is not None:
+                    parameter.grad = gradient if parameter.grad is None else parameter.grad + gradient
         try:
             LightningModule.backward(self.module, loss, *args, **options)
             return
@@ -89,7 +89,8 @@ class MemoryGuard:
             raise _cannot(
                 batch, "in the backward pass, which holds gradients of other micro-batches or processes"
             )
-        self._in_parts(batch, keep_last=False)
+        with self.module.trainer.precision_plugin.train_step_context():
+            self._in_parts(batch, keep_last=False)
 
     def evaluate(self, batch: Batch) -> StepOutput:
         """Outcome of a validation batch."""
@@ -107,6 +108,11 @@ class MemoryGuard:
 
     def _ranks(self) -> int:
         return int(self.module.trainer.world_size)
+
+    def _accumulating(self) -> bool:
+        """Whether there are gradients of earlier micro-batches."""
+        groups = (group for optimizer in self.module.trainer.optimizers for group in optimizer.param_groups)
+        return any(parameter.grad is not None for group in groups for parameter in group["params"])
 
     def _report(self, batch: Batch) -> None:
         """Say once what did not fit; count it always."""
@@ -147,7 +153,8 @@ class MemoryGuard:
             loss = output.loss * share
             stats.append({name: value * share for name, value in output.stats.items()})
             if torch.is_grad_enabled() and not (keep_last and part is parts[-1]):
-                LightningModule.backward(self.module, self._scaled(loss))
+                with torch.autocast(loss.device.type, enabled=False):
+                    LightningModule.backward(self.module, self._scaled(loss))
                 loss = loss.detach()
             losses.append(loss)
         names = [name for name in stats[0] if all(name in values for values in stats)]
