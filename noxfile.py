@@ -1,4 +1,4 @@
-"""All sessions: quickstart, tests, proofs, lint, types, imports, packages, dist.
+"""All sessions: quickstart, tests, proofs, benchmarks, lint, types, imports, packages, dist.
 
 ``python -m nox -s quickstart`` and ``python -m nox -s tests`` are the README's two commands.
 """
@@ -78,6 +78,15 @@ def proofs(session: nox.Session) -> None:
         *(session.posargs or ["tests"]),
         env=corpora(),
     )
+
+
+@nox.session
+def benchmarks(session: nox.Session) -> None:
+    """Speed beside the peers under $PEERS, and alone where they are absent: ``-- ROW… --threads 2``."""
+    install_packages(session)
+    peers = os.environ.get("PEERS")
+    found = {"PEERS": str(Path(peers).resolve())} if peers else {}
+    session.run("python", "benchmarks/run.py", *session.posargs, env={**found, **corpora()})
 
 
 @nox.session

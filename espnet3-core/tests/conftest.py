@@ -42,7 +42,8 @@ class Plugins:
     def environment(self, **extra: str) -> dict[str, str]:
         """Environment in which the plugins are on the path."""
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("ESPNET3_")}
-        return {**inherited, "PYTHONPATH": str(self.directory), **extra}
+        path = [str(self.directory), *filter(None, [os.environ.get("PYTHONPATH")])]
+        return {**inherited, "PYTHONPATH": os.pathsep.join(path), **extra}
 
     def espnet3(self, *arguments: str, **extra: str) -> subprocess.CompletedProcess[str]:
         """Run the command in a process of its own."""

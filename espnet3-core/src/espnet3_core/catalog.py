@@ -226,6 +226,18 @@ class Catalog:
         """Findings of the plugins' own checks; one that raises is an error finding."""
         return self._findings("espnet3_check_config", config=config)
 
+    def check_data(self, context: Any, split: Any, tokenizer: Any) -> list[Any]:
+        """Findings of the plugins' own checks of data; one that raises is an error finding."""
+        from espnet3_core.data.checking.findings import DataFinding
+
+        found = self._findings("espnet3_check_data", context=context, split=split, tokenizer=tokenizer)
+        return [
+            DataFinding(kind="failed check", reason=entry.message, split=split.name, hint=entry.hint)
+            if isinstance(entry, Finding)
+            else entry
+            for entry in found
+        ]
+
     def before_publish(self, manifest: Mapping[str, Any]) -> list[Finding]:
         """Findings that may veto publishing."""
         return self._findings("espnet3_before_publish", manifest=manifest)

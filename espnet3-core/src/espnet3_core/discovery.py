@@ -113,12 +113,15 @@ def _mentions_espnet3(distribution: object) -> bool:
 
 
 def core_requirement(requirements: Iterable[str]) -> str:
-    """The version range of espnet3-core among a distribution's requirements, extras left out."""
+    """The version range of espnet3-core among a distribution's requirements, extras left out.
+
+    A direct reference (``espnet3-core @ git+https://…``) has none.
+    """
     for text in requirements:
         head, _, marker = text.partition(";")
         match = re.match(r"\s*([A-Za-z0-9._-]+)\s*(?:\[[^]]*\])?\s*\(?([^)]*)\)?", head)
         if match and "extra" not in marker and normalize_distribution(match[1]) == "espnet3-core":
-            return match[2].strip()
+            return "" if match[2].startswith("@") else match[2].strip()
     return ""
 
 

@@ -17,6 +17,7 @@ from espnet3_core.errors import UserError
 _MENDS = {
     errno.ENOSPC: ("the disk is full", "free some space, then run the same command again"),
     errno.EDQUOT: ("the disk quota is used up", "free some space, then run the same command again"),
+    errno.EFBIG: ("it would become larger than is allowed", "see ulimit -f, or choose another file system"),
     errno.EROFS: ("the file system is read-only", "choose a place that can be written"),
     errno.EACCES: ("permission denied", "choose a place that you may write, or change its permissions"),
     errno.EPERM: ("operation not permitted", "choose a place that you may write, or change its permissions"),
@@ -77,6 +78,18 @@ def sync_directory(path: str | os.PathLike[str]) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
+
+
+def remove_leftovers(directory: Path, name: str = "*") -> None:
+    """Delete the temporary files of :func:`atomic_open` that a process left which was killed in it.
+
+    Args:
+        directory: No other process may write into it at this time.
+        name: Pattern of the names of the targets.
+    """
+    for path in directory.glob(f".{name}.tmp"):
+        with suppress(OSError):
+            path.unlink()
 
 
 @contextmanager

@@ -20,6 +20,7 @@ import pluggy
 
 if TYPE_CHECKING:
     from espnet3_core import specs
+    from espnet3_core.data.checking.findings import DataFinding
     from espnet3_core.errors import Finding
 
 hookspec = pluggy.HookspecMarker("espnet3")
@@ -272,6 +273,30 @@ def espnet3_check_config(config: Mapping[str, Any]) -> Iterable[Finding]:  # typ
         def espnet3_check_config(config):
             if config["training"].get("dataset", {}).get("sample_rate") == 44100:
                 yield Finding(message="acme models take 16 kHz", key="training.dataset.sample_rate")
+    """
+
+
+@hookspec
+def espnet3_check_data(context: Any, split: Any, tokenizer: Any) -> Iterable[DataFinding]:  # type: ignore[empty-body]
+    """Further checks of a recipe's data, by ``espnet3 data check``; called once per data set.
+
+    This is where a task says what only it knows, such as whether an utterance is long enough for its text.
+    An exception counts as an error finding.
+
+    Args:
+        context: A :class:`espnet3_core.recipe.context.StageContext` with the role ``training``, and
+            ``inference`` where the recipe has it.
+        split: A :class:`espnet3_core.data.checking.splits.Split`: ``name``, ``role`` (``train``, ``valid``,
+            ``test``) and ``items``, each with ``id``, ``fields`` and ``samples``.
+        tokenizer: The recipe's tokenizer, trained; None where it has none.
+
+    Example::
+
+        @hookimpl
+        def espnet3_check_data(split):
+            for item in split.items:
+                if item.samples is not None and item.samples < 400:
+                    yield item.finding("too short", "is shorter than a window", split.name)
     """
 
 

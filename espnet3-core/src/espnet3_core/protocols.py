@@ -62,8 +62,10 @@ class Model(Protocol):
 
     ``forward(**fields)`` takes the batch fields that it names and returns a mapping with ``loss`` (other
     scalars are logged; ``weight`` is the number of items it averages over), an object with ``.loss``, or
-    ``(loss, stats, weight)``. Optional: ``infer(batch) -> list[dict]``; ``statistics_of`` (names of
-    features whose statistics it wants) with ``collect_feats(**fields) -> {name, name_lengths}``.
+    ``(loss, stats, weight)``. With named optimizers it takes ``turn``, the name of the one whose loss is
+    wanted, and if it likes ``shared``: see :mod:`espnet3_core.train.alternating`. Optional:
+    ``infer(batch) -> list[dict]``; ``statistics_of`` (names of features whose statistics it wants) with
+    ``collect_feats(**fields) -> {name, name_lengths}``.
     """
 
     def __call__(self, **fields: Any) -> Any: ...

@@ -152,6 +152,8 @@ class StageSpec:
         on_stale: ``rerun`` it when an input changed, or ``refuse`` and ask (training never overwrites).
         explicit: Run only when named (uploads).
         distributed: Started by Lightning's launcher on several processes; other stages run on rank 0.
+        when_skipped: ``module:function`` (or the function) called with the StageContext where the stage is
+            up to date, to show again what it found.
     """
 
     name: str
@@ -164,6 +166,7 @@ class StageSpec:
     on_stale: Literal["rerun", "refuse"] = "rerun"
     explicit: bool = False
     distributed: bool = False
+    when_skipped: str | Callable[[Any], None] | None = None
     summary: str = ""
 
 

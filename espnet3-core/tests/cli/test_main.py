@@ -13,6 +13,13 @@ def test_help_lists_every_verb(run_command):
         assert f"  {verb} " in out
 
 
+@pytest.mark.parametrize("verb", cli.VERBS)
+def test_every_verb_explains_itself_by_an_example(capsys, verb):
+    with pytest.raises(SystemExit, match="0"):
+        cli.main([verb, "--help"])
+    assert f"xample: espnet3 {verb} " in " ".join(capsys.readouterr().out.split())
+
+
 def test_a_misspelt_verb_is_told_the_nearest(run_command):
     code, _, err = run_command("chek")
     assert code == 2

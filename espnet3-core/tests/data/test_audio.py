@@ -111,6 +111,14 @@ def test_unreadable_files_are_errors_with_their_utterance(
             call()
 
 
+def test_a_format_without_decoder_is_told_how_to_convert(tmp_path: Path) -> None:
+    path = tmp_path / "my memo.m4a"
+    path.write_bytes(b"\0\0\0\x20ftypM4A " + bytes(64))
+    with pytest.raises(UserError, match=r"has the format \.m4a, which is not read") as caught:
+        audio_info(path)
+    assert "ffmpeg -i 'my memo.m4a' 'my memo.flac'" in str(caught.value)
+
+
 def test_a_folder_is_not_audio(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is a folder"):
         read_audio(tmp_path, sample_rate=16000)

@@ -88,6 +88,20 @@ def test_noise_of_another_rate_needs_permission_and_silence_is_left_alone(tone: 
     assert Noise(config, sample_rate=RATE, recipe_dir=tmp_path)(silent, rng())["speech"].max() == 0
 
 
+def test_noise_keeps_digital_silence_silent(tone: Tone, tmp_path: Path) -> None:
+    tone("hum.wav", 4.0, hertz=3000)
+    config = NoiseConfig(path="hum.wav", min_snr=10, max_snr=10, keep_silence=True)
+    item = speech(1.0)
+    item["speech"][4000:8000] = 0
+    item["speech"][12000:12100] = 0  # shorter than 10 ms: a quiet moment of the recording itself
+    changed = Noise(config, sample_rate=RATE, recipe_dir=tmp_path)(item, rng())["speech"]
+    assert np.all(changed[4000:8000] == 0)
+    assert np.abs(changed[12000:12100]).max() > 0
+    sounding = np.r_[0:4000, 8000:RATE]
+    added = (changed - item["speech"])[sounding]
+    assert 10 * np.log10(power(item["speech"][sounding]) / power(added)) == pytest.approx(10, abs=0.05)
+
+
 def test_convolution_equals_scipy() -> None:
     one, two = (rng(seed).standard_normal(count).astype(np.float32) for seed, count in ((0, 1000), (1, 77)))
     np.testing.assert_allclose(convolve(one, two), fftconvolve(one, two), atol=1e-4)

@@ -211,6 +211,18 @@ def test_folder_of_audio_with_texts(tone: Tone, tmp_path: Path) -> None:
     np.testing.assert_allclose(data.lengths(), 0.5)
 
 
+def test_recordings_in_formats_that_are_not_read_are_listed(tone: Tone, tmp_path: Path) -> None:
+    tone("corpus/a.wav")
+    for name in ("a.mp4", "b.m4a", "x/c.wma"):
+        write(tmp_path / "corpus" / name, "not read")
+    with pytest.raises(CheckFailed) as caught:
+        load(tmp_path / "corpus")
+    assert [finding.place for finding in caught.value.findings] == [
+        str(tmp_path / "corpus" / name) for name in ("b.m4a", "x/c.wma")
+    ]
+    assert "ffmpeg -i c.wma c.flac" in str(caught.value)
+
+
 def test_a_folder_with_a_listing_is_read_by_it(tone: Tone, tmp_path: Path) -> None:
     tone("corpus/a.wav")
     tone("corpus/b.wav")

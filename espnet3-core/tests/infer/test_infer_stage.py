@@ -91,7 +91,7 @@ def test_a_broken_utterance_stops_the_stage(make_recipe):
     recipe = with_broken(make_recipe, "stop")
     with pytest.raises(UserError, match=r"u001.wav: not audio") as caught:
         run(recipe)
-    assert "on_error=record" in str(caught.value)
+    assert "on_error=skip" in str(caught.value)
 
 
 def test_or_is_recorded_and_tried_again(make_recipe):
@@ -103,6 +103,30 @@ def test_or_is_recorded_and_tried_again(make_recipe):
     assert "u001.wav: not audio" in records[1]["error"]
     assert records[2]["error"] == "no hypothesis"
     assert set(records[1]) == {"id", "error"}
+    (recipe / "seen.txt").unlink()
+    assert run(recipe).ran == ("infer",)
+    assert seen(recipe) == [["u002"]]  # and nothing else
+    assert results(recipe, "bad") == records
+
+
+def test_or_is_put_in_quarantine(make_recipe):
+    recipe = with_broken(make_recipe, "quarantine\nmax_errors: 2", model="refuse: u002")
+    run(recipe)
+    records = results(recipe, "bad")
+    listed = (recipe / "exp/training/inference/bad/bad_data.jsonl").read_text().splitlines()
+    assert [json.loads(line)["id"] for line in listed] == ["u001", "u002"]
+    assert run(recipe).ran == ()
+    (recipe / "seen.txt").unlink()
+    run(recipe, force=True)
+    assert "u002" not in (recipe / "seen.txt").read_text()
+    assert [record["id"] for record in results(recipe, "bad") if "error" in record] == ["u001", "u002"]
+    assert results(recipe, "bad")[0] == records[0]
+
+
+def test_too_many_failures_stop_the_stage_with_their_list(make_recipe):
+    recipe = with_broken(make_recipe, "skip\nmax_errors: 1", model="refuse: u002")
+    with pytest.raises(UserError, match=r"bad: 2 of 3 utterances cannot be used(.|\n)*u001(.|\n)*u002"):
+        run(recipe)
 
 
 def test_an_interrupted_stage_does_the_rest(make_recipe):

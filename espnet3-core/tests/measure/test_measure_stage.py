@@ -12,10 +12,11 @@ from typing import Any, Self
 import numpy as np
 import pytest
 from espnet3_core.config.roles import InferenceConfig, MetricsConfig
+from espnet3_core.data.dataset import fingerprint_of
 from espnet3_core.errors import UserError
 from espnet3_core.measure.config import MetricConfig
 from espnet3_core.measure.metric import Metric
-from espnet3_core.measure.stage import measure
+from espnet3_core.measure.stage import measure, show_scores, write_scores
 
 
 class Accuracy(Metric):
@@ -46,8 +47,10 @@ class Accuracy(Metric):
 class Chosen:
     """Stands for a component without a catalog."""
 
-    def __init__(self, made: Any, name: str = "test/accuracy") -> None:
-        self.made, self.name, self.target = made, name, None
+    name = None
+
+    def __init__(self, made: Any, target: str = "test.Accuracy") -> None:
+        self.made, self.target = made, target
 
     def build(self, **needs: Any) -> Any:
         assert needs["tokenizer"] == "the tokenizer"
@@ -82,13 +85,16 @@ class Context:
     def __init__(self, directory: Path, **options: Any) -> None:
         self.inference_directory = directory / "inference"
         self.logger = logging.getLogger("test")
-        self.data = {"dev": Texts({"a": "x", "b": "'y'"}), "eval": Texts({"c": "z"})}
+        tests = {"dev": Texts({"a": "x", "b": "'y'"}), "eval": Texts({"c": "z"})}
+        self.data = {**tests, "train": Texts({"d": "w"})}
         chosen: Any = {"acc": Chosen(lambda: Accuracy(MetricConfig()))}
         clean = [SimpleNamespace(name=None, build=lambda **_: unquoted)]
         self.roles: dict[str, Any] = {
-            "training": SimpleNamespace(dataset=SimpleNamespace(preprocess=clean)),
+            "training": SimpleNamespace(
+                dataset=SimpleNamespace(preprocess=clean, train=SimpleNamespace(name="train"))
+            ),
             "metrics": MetricsConfig(**{"metrics": chosen, **options}),
-            "inference": InferenceConfig(test_sets={name: SimpleNamespace(name=name) for name in self.data}),  # type: ignore[misc]
+            "inference": InferenceConfig(test_sets={name: SimpleNamespace(name=name) for name in tests}),  # type: ignore[misc]
         }
 
     def config(self, role: str) -> Any:
@@ -126,10 +132,15 @@ def context(tmp_path: Path) -> Context:
 
 def test_scores_files_and_table(context: Context, capsys: pytest.CaptureFixture[str]) -> None:
     measure(context)  # type: ignore[arg-type]
+    named = {"spread": None, "metric": "test.Accuracy", "version": "7"}
+    origins = {
+        name: {"data": fingerprint_of(context.data[name]), "seen_in_training": 0} for name in ("dev", "eval")
+    }
+    assert origins["dev"]["data"] != origins["eval"]["data"]
     assert context.scores == {
         "acc": {
-            "dev": {"accuracy": 0.5, "spread": None, "metric": "test/accuracy", "version": "7", "failed": 1},
-            "eval": {"accuracy": 0.0, "spread": None, "metric": "test/accuracy", "version": "7", "failed": 0},
+            "dev": {"accuracy": 0.5, **named, "failed": 1, "provenance": origins["dev"]},
+            "eval": {"accuracy": 0.0, **named, "failed": 0, "provenance": origins["eval"]},
         }
     }
     lines = (context.results_file("dev").parent / "acc.jsonl").read_text().splitlines()
@@ -139,6 +150,35 @@ def test_scores_files_and_table(context: Context, capsys: pytest.CaptureFixture[
     assert "acc" in out
     assert "failed 1" in out
     assert context.data["dev"].decoded == 0
+
+
+def test_scores_are_shown_again_as_they_were(context: Context, capsys: pytest.CaptureFixture[str]) -> None:
+    show_scores(context)  # type: ignore[arg-type]
+    assert "acc" not in capsys.readouterr().out
+    measure(context)  # type: ignore[arg-type]
+    table = capsys.readouterr().out
+    write_scores(context.inference_directory / "metrics.json", "another", "dev", {"x": 1})
+    show_scores(context)  # type: ignore[arg-type]
+    assert capsys.readouterr().out == table
+
+
+def test_what_made_the_results_stands_beside_the_scores(context: Context) -> None:
+    training = {"updates": 70, "averaged": 3, "wanted": 3, "effective_batch": {"utterances": 8.5}}
+    summary = {"weights": "abc", "training": training, "rtf": 0.1}
+    (context.results_file("dev").parent / "summary.json").write_text(json.dumps(summary))
+    measure(context)  # type: ignore[arg-type]
+    found = context.scores["acc"]["dev"]["provenance"]
+    assert found["training"] == training
+    assert found["weights"] == "abc"
+    assert "rtf" not in found
+
+
+def test_a_test_set_seen_in_training_is_told(context: Context, caplog: pytest.LogCaptureFixture) -> None:
+    context.data["train"] = Texts({"d": "w", "b": "y"})
+    measure(context)  # type: ignore[arg-type]
+    assert "test set 'dev': 1 utterances have ids that the training set has, too: b" in caplog.text
+    assert context.scores["acc"]["dev"]["provenance"]["seen_in_training"] == 1
+    assert context.scores["acc"]["eval"]["provenance"]["seen_in_training"] == 0
 
 
 def test_other_scores_stay(context: Context) -> None:

@@ -109,7 +109,9 @@ def test_strict_plugins_raise(plugins):
 def test_versions_are_checked_before_anything_is_imported(plugins):
     plugins.add("old", "raise SystemExit('imported')", requires="espnet3-core>=99")
     plugins.add("future", "raise SystemExit('imported')", group="espnet3.v2")
+    plugins.add("good", GOOD, requires="espnet3-core @ file:///where/it/is")
     failures = {failure["entry"]["namespace"]: failure for failure in look(plugins).failures}
+    assert set(failures) == {"old", "future"}
     assert failures["old"]["step"] == failures["future"]["step"] == "version"
     assert "requires espnet3-core>=99" in failures["old"]["error"]
     assert "needs a newer espnet3-core" in failures["future"]["error"]

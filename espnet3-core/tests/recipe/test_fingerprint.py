@@ -113,6 +113,7 @@ def test_changes_are_told_key_by_key():
         "a cannot be read any more",
     ]
     assert changes(old, dict(old)) == []
+    assert changes({"after.train": "a"}, {"after.train": None}) == ["stage train is not finished"]
     other = {"training.path": "b", "file.b": "2"}
     assert changes({"training.path": "a", "file.a": "1"}, other) == ['training.path: "a" -> "b"']
 

@@ -46,6 +46,12 @@ def test_a_file_that_is_no_mapping(toy, text, message):
         Recipe.load(toy)
 
 
+def test_the_whole_machine_is_not_searched_for_recipes():
+    with pytest.raises(UserError, match="there is no such folder") as caught:
+        Recipe.load("/there-is-no-such-recipe")
+    assert caught.value.hint == "espnet3 new recipe DIR writes one"
+
+
 def test_a_wrong_folder_names_the_recipes_nearby(toy, monkeypatch):
     monkeypatch.chdir(toy.parent)
     with pytest.raises(UserError, match=r"it has no recipe.yaml") as caught:

@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 from pathlib import Path
 
 import pytest
 from espnet3_core.errors import EXIT_RESUMABLE, Interrupted, UserError
-from espnet3_core.recipe.run import run
+from espnet3_core.recipe.run import run, stoppable
 
 ALL = ["create_dataset", "train_tokenizer", "train", "infer", "measure"]
 
@@ -109,6 +110,14 @@ def test_training_refuses_other_inputs_before_anything_runs(toy, said):
     assert (toy / "exp/training/checkpoints/last.ckpt").read_text() == "seed 1 epochs 2"
 
 
+def test_a_dry_run_reaches_nothing_behind_a_refusal(toy):
+    run(toy)
+    result = run(toy, dry_run=True, overrides=["training.seed=2"])
+    actions = [outcome.action for outcome in result.stages]
+    assert actions[2:] == ["would refuse", "not reached", "not reached"]
+    assert result.stages[4].why == "train would refuse"
+
+
 def test_a_tag_keeps_both(toy):
     run(toy)
     assert ran(toy, tag="second", overrides=["training.seed=2"]) == ALL
@@ -134,6 +143,47 @@ def test_the_tokenizer_of_a_trained_model_is_not_overwritten(toy):
         run(toy, stages=["train_tokenizer"])
 
 
+@pytest.mark.parametrize(
+    ("file", "old", "new", "policy"),
+    [
+        ("data/train.txt", "a b c", "a b c d", "data=restart_epoch"),
+        ("conf/training.yaml", "path: data/train.txt", "path: data/test.txt", "data=restart_epoch"),
+        (
+            "conf/training.yaml",
+            "max_epochs: 2",
+            "max_epochs: 2, accumulate_grad_batches: 4",
+            "batch=restart_epoch",
+        ),
+        ("src/model.py", "pass", "wider = True", "model=same_weights"),
+    ],
+)
+def test_a_policy_that_the_refusal_names_goes_on_with_the_change(toy, said, file, old, new, policy):
+    run(toy)
+    said(toy)
+    edit(toy, file, old, new)
+    with pytest.raises(UserError, match=rf"training\.resume\.{policy} goes on with the new ones"):
+        run(toy)
+    goes_on = [f"training.resume.{policy}"]
+    assert not {"train_tokenizer", "train"} & set(ran(toy, overrides=goes_on))  # nothing is left to train
+    longer = run(toy, overrides=[*goes_on, "training.trainer.max_epochs=4"])
+    assert {"train", "infer"} <= set(longer.ran)
+    assert "train_tokenizer" not in longer.ran
+    assert "train ran to 4" in said(toy)
+    assert "train" not in ran(toy, overrides=["training.trainer.max_epochs=4"])  # it is the new state now
+
+
+def test_a_policy_allows_its_own_changes_only(toy):
+    run(toy)
+    edit(toy, "data/train.txt", "a b c", "a b c d")
+    changed = ["training.resume.data=restart_epoch", "training.batch.size=4"]
+    with pytest.raises(UserError, match=r"training\.batch\.size") as caught:
+        run(toy, overrides=changed)
+    assert "its content was changed" not in str(caught.value)
+    with pytest.raises(UserError) as caught:
+        run(toy, overrides=["training.seed=7"])
+    assert "training.resume" not in str(caught.value)  # no policy allows another seed
+
+
 def test_an_interrupted_training_continues(toy, said):
     (toy / "stop").touch()
     with pytest.raises(Interrupted) as caught:
@@ -146,6 +196,14 @@ def test_an_interrupted_training_continues(toy, said):
     result = run(toy)
     assert result.ran == ("train", "infer", "measure")
     assert result.stages[2].why == "interrupted"
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGUSR1"])
+def test_a_clusters_signals_stop_a_run_as_an_interrupt_does(name):
+    number = signal.Signals[name]
+    with pytest.raises(KeyboardInterrupt, match=name), stoppable():
+        os.kill(os.getpid(), number)
+    assert signal.getsignal(number) is signal.SIG_DFL
 
 
 def test_a_failure_is_recorded_and_the_next_run_tries_again(make_recipe):

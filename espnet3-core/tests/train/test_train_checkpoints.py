@@ -3,10 +3,10 @@ import random
 import pytest
 import torch
 from espnet3_core.errors import UserError
+from espnet3_core.train.averages import average_weights
 from espnet3_core.train.checkpoints import (
     Kept,
     Selection,
-    average_weights,
     load_state,
     load_weights,
     resolve_checkpoint,
@@ -68,6 +68,18 @@ def test_tied_weights_and_metadata_survive(tmp_path):
     load_weights(other, tmp_path / "a.safetensors")
     assert torch.equal(other.out.weight, net.embed.weight)
     assert other.out.weight is other.embed.weight
+
+
+def test_equal_weights_make_equal_bytes(tmp_path):
+    path, seen = tmp_path / "a.safetensors", set()
+    weights = {"ä": torch.randn(3, 5), "count": torch.arange(3), "half": torch.randn(7).half()}
+    for _ in range(10):
+        save_weights(path, weights, {"epoch": 1, "step": 2, "values": {"valid/x": 0.5}, "name": "ü"})
+        seen.add(path.read_bytes())
+    assert len(seen) == 1
+    assert all(torch.equal(load_state(path)[name], value) for name, value in weights.items())
+    with safe_open(str(path), framework="pt") as stream:
+        assert stream.metadata() == {"epoch": "1", "step": "2", "values": '{"valid/x": 0.5}', "name": "ü"}
 
 
 def test_a_checkpoint_of_another_model_names_what_differs_and_changes_nothing(tmp_path):

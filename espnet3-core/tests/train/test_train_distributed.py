@@ -7,7 +7,7 @@ SCRIPT = """
 import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from test_train_resume import context_for, outcome
+from resume_cases import context_for, outcome
 from toy_training import Died, Trace, read_trace, run_toy
 
 class RankTrace(Trace):

@@ -40,7 +40,8 @@ def test_metrics_are_weighted_means_and_are_written_without_any_logger(tmp_path)
     assert module.trainer.callback_metrics["train/first"].item() == pytest.approx(epoch["train/first"])
     assert module.trainer.callback_metrics["valid/first"].item() == pytest.approx(valid["valid/first"])
     (interval, *_) = records(tmp_path, "interval")
-    assert {"lr", "utterances_per_second", "data_wait", "train/loss", "step", "epoch"} <= set(interval)
+    named = {"lr", "utterances_per_second", "step_time", "data_wait", "train/loss", "step", "epoch"}
+    assert named <= set(interval)
     assert not list(tmp_path.glob("lightning_logs"))
 
 
@@ -54,8 +55,8 @@ def test_best_and_average_hold_the_last_validation(tmp_path):
         assert torch.equal(best[name], value.cpu())
     index = json.loads((tmp_path / "checkpoints" / "index.json").read_text())
     (table,) = index["selections"]
-    sources = [load_file(tmp_path / "checkpoints" / name) for name in table["average"]["sources"]]
-    assert len(sources) == 2
+    sources = [load_file(tmp_path / "checkpoints" / kept["file"]) for kept in table["average"]["sources"]]
+    assert [kept["value"] for kept in table["average"]["sources"]] == sorted(losses)[:2]
     average = load_file(resolve_checkpoint(tmp_path, "average"))
     for name, value in average.items():
         expected = torch.stack([source[name].double() for source in sources]).mean(0).float()

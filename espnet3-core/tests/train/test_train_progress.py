@@ -10,6 +10,9 @@ def test_a_bar_has_room_beside_its_words_on_80_columns():
     record = {"kind": "interval", "epoch": 100, "step": 9, "lr": 0.000123456, "train/loss": 123.456}
     words = _short_words(record | {"train/loss_ctc": 1.0, "utterances_per_second": 3.0, "data_wait": 0.1})
     assert words == "loss 123.5  lr 0.000123"
+    rates = {"lr/generator": 0.1, "lr/generator/1": 0.5, "lr/discriminator": 0.2, "updates/generator": 7}
+    named = {"kind": "interval", "epoch": 1, "step": 9, **rates}
+    assert _short_words(named) == "lr generator 0.1 discriminator 0.2"
 
 
 def test_lines_put_the_loss_first_and_say_how_fast():
@@ -21,10 +24,10 @@ def test_lines_put_the_loss_first_and_say_how_fast():
         "train/acc": 0.5,
         "train/loss": 1.23456,
     }
-    speed = {"utterances_per_second": 33.33, "data_wait": 0.25, "padding": 0.081}
+    speed = {"utterances_per_second": 33.33, "step_time": 0.24, "data_wait": 0.25, "padding": 0.081}
     assert record_line(interval | speed) == (
         "epoch 2 step 50: train/loss 1.235, train/acc 0.5, lr 0.00123, 33.3 utt/s, "
-        "padding 8 %, data wait 25 %"
+        "padding 8 %, step 0.24 s, data wait 25 %"
     )
     epoch = {
         "kind": "epoch",

@@ -122,6 +122,29 @@ def test_statistics_leave_out_padding_and_are_reused(tmp_path, monkeypatch):
     collect_stats(context)  # does not touch the model
 
 
+class Damaged(Speech):
+    def __getitem__(self, index):
+        if index in (2, 5):
+            raise OSError("cut off")
+        return super().__getitem__(index)
+
+
+def test_utterances_that_cannot_be_read_are_left_out_and_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(Context, "dataset", Damaged())
+    with pytest.raises(OSError, match="cut off"):
+        collect_stats(context_for(tmp_path))
+    context = context_for(tmp_path, on_error="skip", max_errors=2)
+    collect_stats(context)
+    kept = [samples for index, samples in enumerate(Context.dataset.audio) if index not in (2, 5)]
+    frames = sum(len(samples) // 160 for samples in kept)
+    assert load_statistics(context)["frames"].count == frames
+    summary = json.loads((statistics_folder(context) / "summary.json").read_text())
+    assert {entry["id"] for entry in summary["train"]["failed"]} == {"u2", "u5"}
+    assert all("OSError: cut off" in entry["error"] for entry in summary["train"]["failed"])
+    with pytest.raises(UserError, match="2 of 9 utterances cannot be used, and 1 are allowed"):
+        collect_stats(context_for(tmp_path / "other", on_error="skip", max_errors=1))
+
+
 def test_other_data_or_another_front_end_have_other_statistics(tmp_path, monkeypatch):
     folders = {
         statistics_folder(context_for(tmp_path)),

@@ -7,7 +7,7 @@ import logging
 import os
 import signal
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -18,6 +18,7 @@ from espnet3_core.config.roles import BatchConfig, DatasetsConfig, TrainingConfi
 from espnet3_core.data.dataset import PreparedDataset
 from espnet3_core.data.loader import build_loader
 from espnet3_core.train import stage
+from espnet3_core.train.data import plan_facts
 from espnet3_core.train.resume import Resume, find_resume, is_finished
 from espnet3_core.train.shield import shielded
 from lightning.pytorch import Callback, LightningDataModule
@@ -49,21 +50,35 @@ def collate(items: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
+def noise(item: dict[str, Any], rng: Any) -> dict[str, Any]:
+    """Augmentation."""
+    return {**item, "inputs": item["inputs"] + 0.1 * torch.from_numpy(rng.standard_normal(6)).float()}
+
+
 class ToyData(LightningDataModule):
     """Random batches through core's own loader, resumed as a recipe's data are."""
 
     def __init__(
-        self, resume: Resume | None = None, size: int = 4, workers: int = 0, count: int = 24
+        self,
+        config: TrainingConfig,
+        resume: Resume | None = None,
+        size: int = 4,
+        workers: int = 0,
+        count: int = 24,
+        augment: bool = False,
     ) -> None:
         super().__init__()
-        self.resume, self.count = resume, count
         self.batch = BatchConfig(size=size, workers=workers)
+        self.items = PreparedDataset(
+            ToyDataset(count), training=True, seed=config.seed, transforms=[noise] if augment else []
+        )
+        self.plan = plan_facts(self.items, replace(config, batch=self.batch))
+        self.resume = None if resume is None else resume.checked(self.plan, config.resume)
 
     def train_dataloader(self) -> Any:
         trainer: Any = self.trainer
-        items = PreparedDataset(ToyDataset(self.count), training=True)
         loader = build_loader(
-            items,
+            self.items,
             self.batch,
             collator=collate,
             seed=5,
@@ -151,9 +166,13 @@ class Trace(Callback):
     """Writes down every micro-batch: place, ids, loss and learning rate, exactly; dies when told to."""
 
     def __init__(
-        self, path: Path, die_at: int | None = None, signal_at: int | None = None, kill: bool = False
+        self,
+        path: Path,
+        die_at: int | None = None,
+        signal_at: int | None = None,
+        number: int = signal.SIGTERM,
     ) -> None:
-        self.path, self.die_at, self.signal_at, self.kill = path, die_at, signal_at, kill
+        self.path, self.die_at, self.signal_at, self.number = path, die_at, signal_at, number
         self.seen = 0
 
     def on_train_batch_end(
@@ -173,10 +192,8 @@ class Trace(Callback):
             stream.write(json.dumps(record) + "\n")
         self.seen += 1
         if self.seen == self.signal_at:
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), self.number)
         if self.seen == self.die_at:
-            if self.kill:
-                os.kill(os.getpid(), signal.SIGKILL)
             raise Died
 
 
@@ -194,19 +211,20 @@ def run_toy(
     trace: Trace | None = None,
     more: Sequence[Callback] = (),
     sinks: Sequence[Any] = (),
+    kind: Any = None,
     **data: Any,
 ) -> Any:
     """What stage ``train`` does, on toy data; returns the module, or None when training was finished."""
-    from espnet3_core.train.module import TrainingModule
     from espnet3_core.train.randomness import seed_everything
 
     config = context.training
     arguments = stage.trainer_arguments(config)
     resume = find_resume(context.experiment.checkpoints)
     if resume is not None and is_finished(resume, arguments):
+        stage._finish(cast(Any, context), config, resume)
         return None
     seed_everything(config.seed, "model")
-    module = TrainingModule(model or ToyModel(), config)
+    module = (kind or stage.module_class(config))(model or ToyModel(), config)
     if trace is not None or more:
         configured = [
             stage.instantiate(node, "training.trainer.callbacks", cast(Any, context))
@@ -215,7 +233,8 @@ def run_toy(
         arguments["callbacks"] = [*configured, *more, *([trace] if trace is not None else [])]
     if sinks:
         arguments["logger"] = list(sinks)
-    datasets = ToyData(resume, **data)
+    datasets = ToyData(config, resume, **data)
+    resume = datasets.resume
     trainer = stage.build_trainer(cast(Any, context), config, arguments, resume)
     stage.run(cast(Any, context), trainer, module, datasets, resume)
     return module

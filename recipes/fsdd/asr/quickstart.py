@@ -13,6 +13,8 @@ import sys
 import time
 from pathlib import Path
 
+from espnet3_core.errors import EXIT_RESUMABLE, EXIT_USER
+
 RECIPE = Path(__file__).parent
 SAMPLE = ["--training", "training_sample", "--inference", "inference_sample"]
 
@@ -20,7 +22,10 @@ SAMPLE = ["--training", "training_sample", "--inference", "inference_sample"]
 def espnet3(*arguments: str) -> int:
     """Run the command in a process of its own; returns its exit code."""
     print(f"\n$ espnet3 {shlex.join(arguments)}", flush=True)
-    return subprocess.run([sys.executable, "-m", "espnet3_core", *arguments], check=False).returncode
+    try:
+        return subprocess.run([sys.executable, "-m", "espnet3_core", *arguments], check=False).returncode
+    except KeyboardInterrupt:
+        return EXIT_RESUMABLE
 
 
 def main() -> int:
@@ -30,9 +35,13 @@ def main() -> int:
     use_sample = parser.parse_args().sample
     start = time.monotonic()
     recipe = _relative(RECIPE)
-    if not use_sample and espnet3("run", recipe, "--stages", "create_dataset") != 0:
-        print("\nFSDD cannot be had here: going on with the sample of synthetic voices.")
-        use_sample = True
+    if not use_sample:
+        code = espnet3("run", recipe, "--stages", "create_dataset")
+        if code not in (0, EXIT_USER):
+            return code
+        if code:
+            print("\nFSDD cannot be had here: going on with the sample of synthetic voices.", flush=True)
+        use_sample = code == EXIT_USER
     variant = SAMPLE if use_sample else []
     for step in (["run", recipe, *variant], ["run", recipe, "--stages", "pack_model", *variant]):
         if code := espnet3(*step):

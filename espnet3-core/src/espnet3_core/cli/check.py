@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's arguments; there is one option per role of the installed systems."""
+    parser.epilog = "example: espnet3 check recipes/fsdd/asr training.optimizer.lr=1e-3"
     parser.usage = (
         "espnet3 check [RECIPE] [--training STEM …] [--inference STEM …] … [--json] [ROLE.KEY=VALUE …]"
     )

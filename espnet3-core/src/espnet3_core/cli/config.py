@@ -25,7 +25,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.usage = USAGE
     parser.epilog = (
         "show prints a role's configuration with defaults lists, overrides and defaults resolved; "
-        "diff compares two: each is a recipe, RECIPE:ROLE, RECIPE:STEM, or a YAML file."
+        "diff compares two: each is a recipe, RECIPE:ROLE, RECIPE:STEM, or a YAML file. "
+        "Example: espnet3 config show recipes/fsdd/asr training --origin"
     )
     parser.add_argument("verb", choices=("show", "diff"), help="what to do")
     parser.add_argument("words", nargs="*", metavar="…", help="recipe and role, or the two to compare")

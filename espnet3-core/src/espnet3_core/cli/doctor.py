@@ -21,6 +21,7 @@ LOW_DISK_BYTES = 2 * 1024**3
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's arguments."""
+    parser.epilog = "example: espnet3 doctor --json"
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 

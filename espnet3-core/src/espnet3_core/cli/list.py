@@ -13,6 +13,7 @@ from espnet3_core.specs import KINDS
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's arguments."""
+    parser.epilog = "example: espnet3 list model"
     parser.add_argument("kind", nargs="?", metavar="KIND", help=f"one of: {', '.join(KINDS)}")
     parser.add_argument("--json", action="store_true", help="print JSON")
 

@@ -39,13 +39,19 @@ def _own(module: str, summary: str) -> Verb:
 VERBS = {
     "run": _own("run", "run the stages of a recipe"),
     "status": _own("status", "what of a recipe is done, and what is out of date"),
+    "compare": _own("compare", "the difference of two experiments' scores, with a paired bootstrap"),
     "check": _own("check", "find all mistakes in a recipe's configuration, without running it"),
+    "data": _own("data", "decode all data of a recipe and find bad utterances"),
     "config": _own("config", "show a resolved configuration, or compare two"),
+    "average": _own("average", "average selected models of a training again"),
     "new": _own("new", "write a new recipe"),
     "list": _own("list", "components by kind, and who provides them"),
     "show": _own("show", "one component: its options with types, defaults and meaning"),
     "doctor": _own("doctor", "this installation: plugins, failures, torch, codecs, devices"),
 }
+
+
+_NO_COMMAND = "espnet3 --help lists the commands; tasks bring theirs, for example pip install espnet3-asr"
 
 
 class Parser(argparse.ArgumentParser):
@@ -117,7 +123,7 @@ def _dispatch(words: list[str]) -> int:
     if name not in verbs:
         verbs = all_verbs()
     if name not in verbs:
-        hint = did_you_mean(name, verbs, otherwise="espnet3 --help lists the commands")
+        hint = did_you_mean(name, verbs, otherwise=_NO_COMMAND)
         raise UserError(f"there is no command {name!r}", hint=hint)
     verb = verbs[name]
     parser = Parser(prog=f"espnet3 {name}", description=verb.summary, allow_abbrev=False)

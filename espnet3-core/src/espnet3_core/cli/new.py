@@ -11,6 +11,7 @@ from espnet3_core.errors import UserError
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's arguments."""
+    parser.epilog = "example: espnet3 new recipe mine --system asr/recognition --data audio/"
     parser.add_argument("what", metavar="recipe", help="what to make: recipe")
     parser.add_argument("directory", metavar="DIR", type=Path, help="folder to write; must not exist yet")
     parser.add_argument("--system", metavar="NAME", help="for example asr/recognition")

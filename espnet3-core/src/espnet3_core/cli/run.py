@@ -10,6 +10,7 @@ from espnet3_core.errors import UserError
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's arguments; there is one option per role of the installed systems."""
+    parser.epilog = "example: espnet3 run recipes/fsdd/asr --to train training.seed=3"
     parser.usage = (
         "espnet3 run [RECIPE] [--stages S …] [--from S] [--to S] [--force] [--dry-run]\n"
         "                   [--tag TAG] [--training STEM] [--inference STEM] … [ROLE.KEY=VALUE …]"

@@ -16,6 +16,7 @@ from espnet3_core.specs import KINDS, ComponentSpec, SystemSpec
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's arguments."""
+    parser.epilog = "example: espnet3 show asr/ctc"
     parser.add_argument("name", metavar="NAME", help="a component, for example asr/ctc")
     parser.add_argument("--json", action="store_true", help="print JSON")
 

@@ -11,6 +11,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's arguments."""
     from espnet3_core.cli.run import experiment_arguments
 
+    parser.epilog = "example: espnet3 status recipes/fsdd/asr --training training_unseen"
     parser.add_argument(
         "words", nargs="*", metavar="RECIPE | ROLE.KEY=VALUE", help="the recipe's folder (.), and overrides"
     )

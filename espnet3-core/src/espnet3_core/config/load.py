@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from espnet3_core.config.compose import Composed, compose
 from espnet3_core.config.effective import defaults_of, effective
 from espnet3_core.config.fields import import_target
+from espnet3_core.config.named_optimizers import optimizers_findings
 from espnet3_core.config.needs import need_findings
 from espnet3_core.config.overrides import parse_overrides
 from espnet3_core.config.places import Place, dotted, read_document
@@ -148,6 +149,8 @@ def deeper_findings(reading: Reading, system: SystemSpec, directory: Path) -> li
         own = reading.node.get("trainer_class")
         own = own if isinstance(own, str) else None
         findings += trainer_findings(trainer, "training.trainer", own, directory)
+    if reading.role == "training":
+        findings += optimizers_findings(reading.node, reading.parts)
     return placed(findings, reading.role, reading.composed)
 
 

@@ -16,6 +16,7 @@ from espnet3_core.specs import ComponentSpec, SystemSpec
 ALWAYS = ("recipe_dir", "experiment", "sample_rate", "seed")
 """What core's stages give to every component."""
 BY_KIND: Mapping[str, tuple[str, ...]] = {
+    "dataset": ("lenient",),
     "model": ("tokenizer", "vocab_size", "stats"),
     "optimizer": ("parameters", "params"),
     "scheduler": ("optimizer", "total_steps", "steps_per_epoch"),

@@ -32,6 +32,11 @@ class DatasetsConfig:
     """Shorter training utterances are left out, and counted in the log."""
     max_seconds: float | None = None
     """Longer training utterances are left out, and counted in the log."""
+    on_error: Literal["stop", "skip", "quarantine"] = "stop"
+    """An utterance that cannot be read stops the run; or it is left out and listed in the experiment's
+    ``bad_data/``, and tried again when its turn comes (skip) or not (quarantine)."""
+    max_errors: int | float = 0.01
+    """Most utterances that are left out of a data set: a number, or a share, which allows one at least."""
 
 
 @dataclass(kw_only=True)
@@ -75,6 +80,39 @@ class ParameterRule:
 
 
 @dataclass(kw_only=True)
+class NamedOptimizer:
+    """One of several optimizers, with parameters and a loss of its own.
+
+    A *round* is the smallest number of batches in which every optimizer finishes its accumulation; it is one
+    global step. In each batch the optimizers take turns, in the order in which they are written.
+    """
+
+    parameters: list[str]
+    """Shell-style patterns over parameter names; each trained parameter belongs to exactly one optimizer."""
+    optimizer: Annotated[Component, Slot("optimizer")] = _named("core/adamw")
+    """Optimizer."""
+    scheduler: Annotated[Component, Slot("scheduler")] | None = None
+    """Learning-rate schedule, over this optimizer's own steps."""
+    clip: float | None = None
+    """Largest norm of this optimizer's gradients, or value; None does not clip."""
+    clip_by: Literal["norm", "value"] = "norm"
+    """Whether ``clip`` bounds the norm of all gradients together, or each number in them."""
+    accumulate: int = 1
+    """Batches whose gradients make up a step."""
+    every: int = 1
+    """Takes part in every so many-th round only; in the others its loss is not computed."""
+
+    def __post_init__(self) -> None:
+        if not self.parameters:
+            raise ValueError("`parameters` is empty: write patterns over parameter names")
+        for key in ("accumulate", "every"):
+            if getattr(self, key) < 1:
+                raise ValueError(f"`{key}` is {getattr(self, key)}, and has to be at least 1")
+        if self.clip is not None and not self.clip > 0:
+            raise ValueError(f"`clip` is {self.clip}, and has to be above 0; null does not clip")
+
+
+@dataclass(kw_only=True)
 class BestConfig:
     """Checkpoints to keep by a monitored value."""
 
@@ -99,6 +137,24 @@ class CheckpointConfig:
 
 
 @dataclass(kw_only=True)
+class ResumeConfig:
+    """What may be other than before when a begun training goes on; nothing, unless it is said here.
+
+    Whatever else is changed needs another ``--tag``, or ``--force``.
+    """
+
+    model: Literal["refuse", "same_weights"] = "refuse"
+    """Another model: ``same_weights`` goes on when each weight keeps its name and shape (other dropout)."""
+    data: Literal["refuse", "restart_epoch"] = "refuse"
+    """Other data: ``restart_epoch`` goes on with it and begins the running epoch again; the tokenizer and the
+    statistics stay those of the data that training began with."""
+    batch: Literal["refuse", "restart_epoch"] = "refuse"
+    """Other limits of batches, or other gradient accumulation: ``restart_epoch`` as for data."""
+    world_size: Literal["refuse", "restart_epoch"] = "refuse"
+    """Another number of processes: ``restart_epoch`` as for data."""
+
+
+@dataclass(kw_only=True)
 class TrainingConfig:
     """Role ``training``: data, tokenizer, model and optimization."""
 
@@ -114,6 +170,8 @@ class TrainingConfig:
     """Optimizer."""
     scheduler: Annotated[Component, Slot("scheduler")] | None = None
     """Learning-rate schedule."""
+    optimizers: dict[str, NamedOptimizer] = field(default_factory=dict)
+    """Optimizers by name, instead of ``optimizer`` and ``scheduler``; they take turns in this order."""
     parameters: list[ParameterRule] = field(default_factory=list)
     """Rules for groups of parameters: frozen ones, own learning rates."""
     batch: BatchConfig = field(default_factory=BatchConfig)
@@ -122,6 +180,10 @@ class TrainingConfig:
     """Items to a batch."""
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
     """What is saved."""
+    max_bad_steps: int = 10
+    """Optimizer steps in a row that may be left out because their loss is not finite."""
+    resume: ResumeConfig = field(default_factory=ResumeConfig)
+    """What may be other than before when a begun training goes on."""
     init_from: str | None = None
     """Checkpoint or bundle whose weights are loaded before the first step."""
     loggers: list[Annotated[Component, Slot("callback", "logger")]] = field(default_factory=list)
@@ -160,8 +222,11 @@ class InferenceConfig:
     """Batching."""
     executor: Annotated[Component, Slot("executor")] = _named("core/in_process")
     """Where the work runs: ``core/in_process``, ``core/processes``."""
-    on_error: Literal["stop", "record"] = "stop"
-    """An utterance that cannot be read or decoded stops the stage, or is recorded as failed."""
+    on_error: Literal["stop", "skip", "quarantine", "record"] = "stop"
+    """An utterance that cannot be read or decoded stops the stage; or its result is an ``error``, and it is
+    tried again when the stage runs again (skip) or not (quarantine). ``record`` is skip without a limit."""
+    max_errors: int | float = 0.01
+    """Most failed utterances of a test set: a number, or a share, which allows one at least."""
     device: str = "auto"
     """``auto``, ``cpu``, ``cuda``, ``cuda:1``."""
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"

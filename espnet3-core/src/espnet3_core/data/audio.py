@@ -6,19 +6,15 @@ caller said how to convert it. Every error names the utterance, the file and, wh
 
 from __future__ import annotations
 
-import io
 import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from espnet3_core.data import sphere
-from espnet3_core.errors import UserError
+from espnet3_core.data.origin import Origin, explained
 
 AUDIO_SUFFIXES = frozenset(
     {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".au", ".w64", *sphere.SUFFIXES}
@@ -58,58 +54,6 @@ class AudioInfo(NamedTuple):
         return self.frames / self.rate
 
 
-@dataclass(frozen=True)
-class Origin:
-    """Whose audio is read, for messages.
-
-    Attributes:
-        path: The audio file.
-        utterance: Utterance id.
-        place: ``file:line`` of the manifest.
-    """
-
-    path: str
-    utterance: str | None = None
-    place: str | None = None
-
-    def error(self, problem: str, hint: str | None = None) -> UserError:
-        """The error ``<place>: utterance '<id>': <path> <problem>``."""
-        head = f"{self.place}: " if self.place else ""
-        name = f"utterance {self.utterance!r}: " if self.utterance is not None else ""
-        return UserError(f"{head}{name}{self.path} {problem}", hint=hint)
-
-
-@contextmanager
-def _explained(origin: Origin) -> Iterator[None]:
-    """Turn what soundfile, the Sphere reader or the system raise into a message."""
-    import soundfile
-
-    path = origin.path
-    try:
-        yield
-    except PermissionError as error:
-        raise origin.error("may not be read", "change its permissions") from error
-    except (OSError, RuntimeError, soundfile.SoundFileError, sphere.SphereError) as error:
-        if not os.path.exists(path):
-            raise origin.error(
-                "does not exist",
-                "check it; a relative path starts from the manifest's folder, or from the dataset's `root`",
-            ) from error
-        if os.path.isdir(path):
-            raise origin.error("is a folder, not an audio file") from error
-        if not os.access(path, os.R_OK):
-            raise origin.error("may not be read", "change its permissions") from error
-        if os.path.getsize(path) == 0:
-            raise origin.error("is empty (0 bytes)", "copy it again, or leave the utterance out") from error
-        if isinstance(error, sphere.SphereError):
-            raise origin.error(str(error), "convert it, copy it again, or leave the utterance out") from error
-        reason = str(getattr(error, "error_string", error)).strip().rstrip(".")
-        raise origin.error(
-            f"cannot be decoded: {reason}",
-            "it is damaged, cut off, or not audio: copy it again or leave it out",
-        ) from error
-
-
 def _own_reader(path: str) -> bool:
     return os.path.splitext(path)[1].lower() in sphere.SUFFIXES
 
@@ -130,12 +74,12 @@ def audio_info(
     import soundfile
 
     origin = Origin(os.fspath(path), utterance, place)
-    with _explained(origin):
+    with explained(origin):
         if not _own_reader(origin.path):
             try:
                 with soundfile.SoundFile(origin.path) as file:
                     if file.format != "NIST":
-                        _check_sizes(file, origin)
+                        check_sizes(file, origin)
                         return AudioInfo(file.samplerate, file.channels, file.frames)
             except soundfile.SoundFileError:
                 if not os.path.isfile(origin.path) or not sphere.is_sphere(origin.path):
@@ -144,7 +88,7 @@ def audio_info(
         return AudioInfo(header.rate, header.channels, header.frames)
 
 
-def _check_sizes(file: Any, origin: Origin, content: bytes | None = None) -> None:
+def check_sizes(file: Any, origin: Origin, content: bytes | None = None) -> None:
     """Refuse a file that is shorter than its header says; libsndfile would read what there is."""
     if file.frames > _MOST_FRAMES:
         raise origin.error(
@@ -157,11 +101,13 @@ def _check_sizes(file: Any, origin: Origin, content: bytes | None = None) -> Non
             raise origin.error(
                 f"is truncated: its header promises {match[1]} bytes of audio, it holds {match[2]}",
                 "copy it again, or leave the utterance out",
+                "truncated",
             )
     elif file.format == "OGG" and not _ogg_complete(_tail(origin.path) if content is None else content):
         raise origin.error(
             "is truncated: its last page is not marked as the end of the stream",
             "copy or encode it again, or leave the utterance out",
+            "truncated",
         )
 
 
@@ -188,17 +134,18 @@ def _span(info: AudioInfo, start: float, end: float | None, origin: Origin) -> t
         raise origin.error(
             f"lasts {info.seconds:.3f} s, but the segment runs from {start:g} s to {shown}",
             "correct the start and end of the utterance; they are in seconds",
+            "segment",
         )
     if last <= first and info.frames:
-        raise origin.error(f"has a segment without length: from {start:g} s to {end:g} s")
+        raise origin.error(f"has a segment without length: from {start:g} s to {end:g} s", kind="segment")
     return first, min(last, info.frames)
 
 
-def _samples(
+def samples_of(
     file: Any, start: float, end: float | None, origin: Origin, content: bytes | None = None
 ) -> tuple[Samples, AudioInfo]:
     """Samples of a segment of what soundfile has opened."""
-    _check_sizes(file, origin, content)
+    check_sizes(file, origin, content)
     info = AudioInfo(file.samplerate, file.channels, file.frames)
     first, last = _span(info, start, end, origin)
     if first:
@@ -209,9 +156,10 @@ def _samples(
         raise origin.error(
             f"is truncated: {last - first} samples expected, {len(samples)} decoded",
             "copy it again, or leave the utterance out",
+            "truncated",
         )
     if file.subtype in ("FLOAT", "DOUBLE") and not np.isfinite(samples).all():
-        raise origin.error("holds samples that are not finite numbers")
+        raise origin.error("holds samples that are not finite numbers", kind="not finite")
     return samples, info
 
 
@@ -223,7 +171,7 @@ def _decode(path: str, start: float, end: float | None, origin: Origin) -> tuple
         try:
             with soundfile.SoundFile(path) as file:
                 if file.format != "NIST":
-                    return _samples(file, start, end, origin)
+                    return samples_of(file, start, end, origin)
         except soundfile.SoundFileError:
             if not os.path.isfile(path) or not sphere.is_sphere(path):
                 raise
@@ -232,11 +180,27 @@ def _decode(path: str, start: float, end: float | None, origin: Origin) -> tuple
     return sphere.read_frames(path, header, *_span(info, start, end, origin)), info
 
 
+def decode(path: str, start: float = 0.0, end: float | None = None) -> tuple[Samples, AudioInfo]:
+    """Samples of a segment as they are stored: of any rate, (frames,) or (frames, channels).
+
+    Raises:
+        AudioError: The file is missing, empty, damaged or cut off, or the segment lies outside it.
+    """
+    origin = Origin(path)
+    with explained(origin):
+        samples, info = _decode(path, start, end, origin)
+    if len(samples) == 0:
+        raise origin.error("holds no samples", "leave the utterance out", "empty")
+    return samples, info
+
+
 def _mono(samples: Samples, policy: ChannelPolicy | int, origin: Origin) -> Samples:
     count = 1 if samples.ndim == 1 else samples.shape[1]
     if isinstance(policy, int):
         if policy >= count:
-            raise origin.error(f"has {count} channels; channel {policy} (counted from 0) was asked for")
+            raise origin.error(
+                f"has {count} channels; channel {policy} (counted from 0) was asked for", kind="channels"
+            )
         return samples if samples.ndim == 1 else np.ascontiguousarray(samples[:, policy])
     if samples.ndim == 1:
         return samples
@@ -246,6 +210,7 @@ def _mono(samples: Samples, policy: ChannelPolicy | int, origin: Origin) -> Samp
         raise origin.error(
             f"has {count} channels, and one is wanted",
             "set `channels: first` or `channels: mean` on the dataset to say which",
+            "channels",
         )
     mean: Samples = samples.mean(axis=1, dtype=np.float32)
     return mean
@@ -300,64 +265,12 @@ def read_audio(
             wanted and no conversion was allowed; or the segment lies outside it.
     """
     origin = Origin(os.fspath(path), utterance, place)
-    with _explained(origin):
+    with explained(origin):
         samples, info = _decode(origin.path, start, end, origin)
-    return _wanted(samples, info, origin, sample_rate, channels, resample)
+    return as_wanted(samples, info, origin, sample_rate, channels, resample)
 
 
-def decode_audio(
-    content: bytes,
-    name: str,
-    *,
-    sample_rate: int | None,
-    channels: ChannelPolicy | int = "reject",
-    resample: ResamplePolicy = "reject",
-    utterance: str | None = None,
-) -> Samples:
-    """Decode the bytes of an audio file as :func:`read_audio` does a file.
-
-    Args:
-        content: The whole file.
-        name: What to call it in messages.
-        sample_rate: Rate wanted in Hz; None takes the file's own.
-        channels: What to do with several channels.
-        resample: What to do with another rate.
-        utterance: Utterance id, for messages.
-
-    Raises:
-        UserError: It cannot be decoded, or is not as wanted.
-    """
-    origin = Origin(name, utterance)
-    with _opened(content, origin) as file:
-        samples, info = _samples(file, 0.0, None, origin, content)
-    return _wanted(samples, info, origin, sample_rate, channels, resample)
-
-
-@contextmanager
-def _opened(content: bytes, origin: Origin) -> Iterator[Any]:
-    import soundfile
-
-    if not content:
-        raise origin.error("is empty (0 bytes)", "make the shard again, or leave the utterance out")
-    try:
-        with soundfile.SoundFile(io.BytesIO(content)) as file:
-            yield file
-    except (RuntimeError, soundfile.SoundFileError) as error:
-        reason = str(getattr(error, "error_string", error)).strip().rstrip(".")
-        raise origin.error(
-            f"cannot be decoded: {reason}", "it is damaged, cut off, or of a format that shards cannot hold"
-        ) from error
-
-
-def content_info(content: bytes, name: str, utterance: str | None = None) -> AudioInfo:
-    """Rate, channels and length from the bytes of an audio file, as :func:`audio_info` of a file."""
-    origin = Origin(name, utterance)
-    with _opened(content, origin) as file:
-        _check_sizes(file, origin, content)
-        return AudioInfo(file.samplerate, file.channels, file.frames)
-
-
-def _wanted(
+def as_wanted(
     samples: Samples,
     info: AudioInfo,
     origin: Origin,
@@ -367,7 +280,7 @@ def _wanted(
 ) -> Samples:
     """Samples as mono at the rate that is wanted."""
     if len(samples) == 0:
-        raise origin.error("holds no samples", "leave the utterance out")
+        raise origin.error("holds no samples", "leave the utterance out", "empty")
     samples = _mono(samples, channels, origin)
     if sample_rate is None or info.rate == sample_rate:
         return samples
@@ -375,6 +288,7 @@ def _wanted(
         raise origin.error(
             f"is sampled at {info.rate} Hz, but the recipe's sample_rate is {sample_rate} Hz",
             f"set `resample: soxr` on the dataset to convert it, or `dataset.sample_rate: {info.rate}`",
+            "rate",
         )
     return _resample(samples, info.rate, sample_rate)
 

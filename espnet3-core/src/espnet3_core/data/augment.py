@@ -39,6 +39,17 @@ def power(samples: NDArray[np.floating]) -> float:
     return float(np.mean(np.square(samples, dtype=np.float64))) if samples.size else 0.0
 
 
+def sounds(samples: Samples, shortest: int) -> NDArray[np.bool_]:
+    """Which samples do not lie in a run of at least ``shortest`` zeros."""
+    silent = np.concatenate([[False], samples == 0, [False]])
+    edges = np.flatnonzero(silent[1:] != silent[:-1])
+    found = np.ones(len(samples), bool)
+    for start, end in zip(edges[::2], edges[1::2], strict=True):
+        if end - start >= shortest:
+            found[start:end] = False
+    return found
+
+
 class Speed:
     """Speed perturbation by resampling; tempo and pitch change together.
 
@@ -94,7 +105,8 @@ class Noise:
     """Noise from a file drawn at random, at a signal-to-noise ratio drawn evenly in dB.
 
     Noise that is longer than the utterance is cut out at a random place; shorter noise is repeated.
-    Utterances and noise of digital silence are left alone.
+    Utterances and noise of digital silence are left alone; with ``keep_silence``, silence within
+    utterances is, too.
 
     Args:
         config: Where the noise is, and the range.
@@ -118,6 +130,10 @@ class Noise:
         ratio = rng.uniform(*self.range)
         noise = self._noise(len(speech), rng)
         signal, disturbance = power(speech), power(noise)
+        if self.config.keep_silence:
+            sounding = sounds(speech, self.sample_rate // 100)
+            signal = power(speech[sounding])
+            noise = np.where(sounding, noise, np.float32(0))
         if not signal or not disturbance:
             return item
         scale = np.sqrt(signal / disturbance / 10 ** (ratio / 10))

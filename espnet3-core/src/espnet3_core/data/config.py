@@ -108,6 +108,9 @@ class NoiseConfig:
     """What to do with noise of several channels."""
     resample: Literal["reject", "soxr"] = "reject"
     """What to do with noise of another rate."""
+    keep_silence: bool = False
+    """Leave digital silence of 10 ms and more silent: recordings that were put together with silence between
+    them bring their own noise only while they play. The ratio is that of the speech without silence."""
 
 
 @dataclass(kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -72,6 +73,14 @@ def ids_of(dataset: Any) -> list[str]:
     return ids
 
 
+def known_ids(dataset: Any) -> Sequence[str]:
+    """Ids of all items without loading any; their indices where the dataset does not tell."""
+    inner = dataset.dataset if isinstance(dataset, PreparedDataset) else dataset
+    if callable(getattr(inner, "ids", None)) or "id" in _columns(inner):
+        return ids_of(inner)
+    return [index_id(index, len(inner)) for index in range(len(inner))]
+
+
 def check_unique(ids: Sequence[str], name: str) -> None:
     """Raise :class:`CheckFailed` listing the ids that stand more than once."""
     if len(set(ids)) == len(ids):
@@ -106,6 +115,14 @@ def lengths_of(dataset: Any) -> NDArray[np.float64] | None:
     if found.shape != (len(dataset),):
         raise UserError(f"{_name(dataset)}: lengths() gives {found.shape} for {len(dataset)} items")
     return found
+
+
+def fingerprint_of(dataset: Any) -> str:
+    """Hash of what a dataset holds: its own ``fingerprint()`` (of a manifest: its bytes), else of its ids."""
+    own = getattr(dataset, "fingerprint", None)
+    if callable(own):
+        return str(own())
+    return hashlib.sha256("\0".join(ids_of(dataset)).encode()).hexdigest()
 
 
 def measure_lengths(dataset: Any, sample_rate: int) -> NDArray[np.float64]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from array import array
+from collections.abc import Set
 from pathlib import Path
 
 from espnet3_core.data.audio import AUDIO_SUFFIXES
 from espnet3_core.data.columns import TextColumn
+from espnet3_core.data.origin import UNREADABLE_SUFFIXES, conversion
 from espnet3_core.data.tables import Table
 from espnet3_core.errors import Finding, UserError
 
@@ -15,7 +17,7 @@ LISTINGS = ("manifest.tsv", "manifest.csv", "manifest.jsonl", "metadata.jsonl", 
 """Files that a folder is read by when it holds one of them."""
 
 
-def audio_files(folder: Path) -> list[str]:
+def audio_files(folder: Path, suffixes: Set[str] = AUDIO_SUFFIXES) -> list[str]:
     """Audio files below a folder, relative to it, sorted; hidden ones are left out."""
     found = []
     for root, folders, names in os.walk(folder, followlinks=True):
@@ -24,9 +26,16 @@ def audio_files(folder: Path) -> list[str]:
         found += [
             name if inside == "." else f"{inside}/{name}".replace(os.sep, "/")
             for name in names
-            if os.path.splitext(name)[1].lower() in AUDIO_SUFFIXES and not name.startswith(".")
+            if os.path.splitext(name)[1].lower() in suffixes and not name.startswith(".")
         ]
     return sorted(found)
+
+
+def unreadable_files(folder: Path) -> list[str]:
+    """Recordings in formats that are not read, less those of which there is a copy in one that is."""
+    copies = {os.path.splitext(name)[0] for name in audio_files(folder)}
+    found = audio_files(folder, UNREADABLE_SUFFIXES)
+    return [name for name in found if os.path.splitext(name)[0] not in copies]
 
 
 def read_folder(folder: Path) -> Table:
@@ -63,4 +72,8 @@ def read_folder(folder: Path) -> Table:
             for name, text in zip(files, texts, strict=True)
             if text is None
         ]
+    table.findings += [
+        Finding(message="this format is not read", place=str(folder / name), hint=conversion(name))
+        for name in unreadable_files(folder)
+    ]
     return table

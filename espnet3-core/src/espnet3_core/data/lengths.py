@@ -50,7 +50,7 @@ def _stat(path: str) -> tuple[int, int]:
 
 
 def header_durations(
-    paths: Sequence[str], *, utterances: Sequence[str], places: Sequence[str]
+    paths: Sequence[str], *, utterances: Sequence[str], places: Sequence[str], lenient: bool = False
 ) -> NDArray[np.float64]:
     """Seconds of each file, from its header.
 
@@ -60,6 +60,7 @@ def header_durations(
         paths: Audio files, each once.
         utterances: For messages, an utterance of each file.
         places: For messages, the manifest line of that utterance.
+        lenient: For a file that is missing or damaged, give what was read when it was not, or NaN.
 
     Raises:
         CheckFailed: Files are missing or damaged; all of them are listed.
@@ -75,11 +76,13 @@ def header_durations(
             return float("nan")
 
     stats = np.array(_threaded(_stat, paths), np.int64).reshape(-1, 2)
-    seconds = _cached(cache, stats)
+    seconds, former = _cached(cache, stats)
     missing = np.flatnonzero(np.isnan(seconds))
     seconds[missing] = _threaded(read, missing.tolist())
-    if findings:
+    if findings and not lenient:
         raise CheckFailed(finding for _, finding in sorted(findings.items()))
+    failed = list(findings)
+    seconds[failed], stats[failed] = former[failed], -1
     if len(missing):
         with suppress(UserError, OSError), atomic_open(cache, "wb") as stream:
             np.savez(stream, stats=stats, seconds=seconds)
@@ -90,11 +93,15 @@ def _key(paths: Sequence[str]) -> str:
     return hashlib.sha256("\0".join(paths).encode("utf-8", "surrogateescape")).hexdigest()[:32]
 
 
-def _cached(cache: Path, stats: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Durations known from the cache; NaN where unknown. A damaged cache counts as none."""
-    seconds = np.full(len(stats), np.nan)
+def _cached(cache: Path, stats: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Durations known from the cache, of files as they are now and as they were; NaN where unknown.
+
+    A damaged cache counts as none.
+    """
+    seconds, former = np.full(len(stats), np.nan), np.full(len(stats), np.nan)
     with suppress(OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile), np.load(cache) as known:
         if known["stats"].shape == stats.shape and known["seconds"].shape == seconds.shape:
             same = (known["stats"] == stats).all(axis=1) & (stats[:, 0] >= 0)
-            seconds[same] = known["seconds"][same]
-    return seconds
+            former = known["seconds"]
+            seconds[same] = former[same]
+    return seconds, former

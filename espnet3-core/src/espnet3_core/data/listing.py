@@ -20,7 +20,7 @@ from espnet3_core.data.kaldi import FILES, read_kaldi
 from espnet3_core.data.lengths import cache_directory
 from espnet3_core.data.rows import check_ids, derived_ids, times
 from espnet3_core.data.tables import Table, read_csv, read_jsonl, read_tsv, resolve_headers
-from espnet3_core.errors import CheckFailed, UserError
+from espnet3_core.errors import Finding, UserError
 from espnet3_core.files import atomic_open
 
 CACHED_FROM = 8 << 20
@@ -38,7 +38,7 @@ _RESERVED = ("speech", "ids")
 
 @dataclass(frozen=True)
 class Listing:
-    """Columns of a listing without a fault.
+    """Columns of a listing, and what is wrong with it.
 
     Attributes:
         file: The file that line numbers refer to.
@@ -47,6 +47,8 @@ class Listing:
         columns: Texts by our name; ``id`` always.
         numbers: ``start``, ``end`` and ``whole`` in seconds (NaN where unknown), ``line``, and what else a
             dataset needs to know of each row.
+        findings: Broken lines, not all of which made a row.
+        broken: Numbers of the rows that cannot be used.
         cache: The file that is mapped, with its first line; None when all is in memory.
     """
 
@@ -55,20 +57,34 @@ class Listing:
     headers: dict[str, str]
     columns: dict[str, TextColumn]
     numbers: dict[str, NDArray[Any]]
+    findings: list[Finding] = field(default_factory=list)
+    broken: list[int] = field(default_factory=list)
     cache: tuple[Path, str] | None = field(default=None, compare=False)
 
     def __len__(self) -> int:
         return len(self.numbers["line"])
 
+    @property
+    def bad(self) -> NDArray[np.bool_]:
+        """Which rows cannot be used."""
+        bad = np.zeros(len(self), bool)
+        bad[self.broken] = True
+        return bad
+
+    def place(self, line: int) -> str:
+        """``file:line``."""
+        return f"{self.file}:{line}"
+
     def __reduce__(self) -> tuple[Any, ...]:
         """To another process goes the place of the cache, not what is in it."""
         if self.cache is None:
-            return Listing, (self.file, self.digest, self.headers, self.columns, self.numbers)
+            parts = (self.file, self.digest, self.headers, self.columns, self.numbers)
+            return Listing, (*parts, self.findings, self.broken)
         return _opened, (*self.cache, self.file)
 
 
 def read_listing(path: Path, form: str, columns: Mapping[str, str], *, audio: bool) -> Listing:
-    """Read a listing, or find it in the cache.
+    """Read a listing, or find it in the cache; broken lines, bad times and duplicate ids are its findings.
 
     What is in the cache holds for the same size, inode and times of modification and change of the files,
     as what is in Git's index does.
@@ -81,18 +97,19 @@ def read_listing(path: Path, form: str, columns: Mapping[str, str], *, audio: bo
 
     Raises:
         UserError: The listing is empty, cannot be read, or has no audio column.
-        CheckFailed: It has broken lines, bad times or duplicate ids: all are named.
     """
     files = [path] if path.is_file() else [path / name for name in FILES] if form == "kaldi" else []
     key = [os.path.abspath(path), form, dict(columns)]
     listing = cached(key, files, lambda: _checked(READERS[form](path), columns, audio=audio))
-    if audio and "audio" not in listing.columns:
+    if audio and listing.headers and "audio" not in listing.columns:
         raise no_audio(listing)
     return listing
 
 
 def cached(key: Any, files: list[Path], read: Callable[[], Listing]) -> Listing:
     """What ``read`` returns, or what it returned when it was called before, with the same files.
+
+    A listing with findings is not kept: it is about to be mended.
 
     Args:
         key: What else the listing depends on, as plain values.
@@ -109,7 +126,7 @@ def cached(key: Any, files: list[Path], read: Callable[[], Listing]) -> Listing:
     if (known := _mapped(cache, stamp)) is not None:
         return known
     listing = read()
-    if _stamps(files) == before:
+    if not listing.findings and _stamps(files) == before:
         with suppress(UserError, OSError):
             _save(listing, cache, stamp)
             for old in folder.glob(f"{name}-*"):
@@ -133,7 +150,7 @@ def _short(text: str) -> str:
 
 
 def _checked(table: Table, mapping: Mapping[str, str], *, audio: bool) -> Listing:
-    """Columns by field, or every problem at once."""
+    """Columns by field, and every problem."""
     if not len(table) and not table.findings:
         empty = "holds no audio" if os.path.isdir(table.file) else "is empty: it lists no utterance"
         raise UserError(f"manifest {table.file} {empty}")
@@ -145,7 +162,7 @@ def _checked(table: Table, mapping: Mapping[str, str], *, audio: bool) -> Listin
     }
     columns = {headers[header]: column for header, column in table.columns.items()}
     lines = np.frombuffer(table.lines, np.int64) if len(table) else np.zeros(0, np.int64)
-    listing = Listing(table.file, table.digest.hexdigest(), headers, columns, {"line": lines})
+    listing = Listing(table.file, table.digest.hexdigest(), headers, columns, {"line": lines}, table.findings)
     if audio and table.columns and "audio" not in columns:
         raise no_audio(listing)
     if "audio" in columns:
@@ -157,8 +174,8 @@ def _checked(table: Table, mapping: Mapping[str, str], *, audio: bool) -> Listin
     if not explicit:
         columns["id"] = TextColumn.of(derived_ids(columns.get("audio"), start, end, len(table)))
     check_ids(table, columns["id"], explicit=explicit)
-    if table.findings:
-        raise CheckFailed(table.findings)
+    if table.bad:
+        listing.broken.extend(np.flatnonzero(np.isin(lines, list(table.bad))).tolist())
     return listing
 
 
@@ -211,7 +228,7 @@ def _mapped(cache: Path, stamp: str) -> Listing | None:
             name: TextColumn(arrays.pop(f"data {name}"), arrays.pop(f"ends {name}"))
             for name in head["columns"]
         }
-        return Listing(head["file"], head["digest"], head["headers"], columns, arrays, (cache, stamp))
+        return Listing(head["file"], head["digest"], head["headers"], columns, arrays, cache=(cache, stamp))
     return None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -11,52 +12,16 @@ import torch
 from torch.utils.data import DataLoader
 
 from espnet3_core.config.roles import BatchConfig
+from espnet3_core.data.bad_data import BadData
 from espnet3_core.data.collate import PadCollator
-from espnet3_core.data.dataset import Key, PreparedDataset, lengths_of, measure_lengths
+from espnet3_core.data.dataset import PreparedDataset, known_ids, lengths_of, measure_lengths
 from espnet3_core.data.randomness import stable_seed
+from espnet3_core.data.reading import Failed, Reader, ReaderCollator
 from espnet3_core.data.sampler import BatchSampler
 from espnet3_core.errors import UserError
 from espnet3_core.protocols import Batch, Item
 
 _log = logging.getLogger(__name__)
-
-
-class _Failed:
-    """An error of the user on its way from a worker process; raised again where batches are consumed."""
-
-    def __init__(self, error: UserError) -> None:
-        self.error = error
-
-
-class _Guarded:
-    """A dataset that hands out user errors instead of raising them, so that workers do not garble them."""
-
-    def __init__(self, dataset: Any) -> None:
-        self.dataset = dataset
-
-    def __len__(self) -> int:
-        return len(self.dataset)
-
-    def __getitems__(self, keys: Sequence[Key]) -> list[Item] | _Failed:
-        try:
-            return [self.dataset[key] for key in keys]
-        except UserError as error:
-            return _Failed(error)
-
-
-class _GuardedCollator:
-    """A collator that passes failures on."""
-
-    def __init__(self, collator: Callable[[Sequence[Item]], Batch]) -> None:
-        self.collator = collator
-
-    def __call__(self, items: list[Item] | _Failed) -> Batch | _Failed:
-        if isinstance(items, _Failed):
-            return items
-        try:
-            return self.collator(items)
-        except UserError as error:
-            return _Failed(error)
 
 
 def _one_thread(worker: int) -> None:
@@ -68,22 +33,49 @@ class Loader(DataLoader[Any]):
 
     Attributes:
         left_out: Utterances left out for their length.
+        bad: The list of utterances that cannot be used.
+        waited: Seconds that were spent in asking for batches, since the loader was made.
     """
 
     batch_sampler: BatchSampler
     left_out: int = 0
+    bad: BadData
+    waited: float = 0.0
 
     def set_epoch(self, epoch: int, start_batch: int = 0) -> None:
         """Choose the epoch, and how many of this device's batches in it have been consumed already."""
         self.batch_sampler.set_epoch(epoch, start_batch)
+        self.leave_holes()
+
+    def leave_holes(self) -> None:
+        """Leave listed utterances out, those that other processes found, too."""
+        if self.bad.refresh():
+            self.batch_sampler.holes = self.bad.quarantined(known_ids(self._items))
 
     def __iter__(self) -> Iterator[Batch]:  # type: ignore[override]
         sampler = self.batch_sampler
         if isinstance(self.generator, torch.Generator):
             self.generator.manual_seed(stable_seed("workers", sampler.seed, sampler.epoch, sampler.rank))
-        for batch in super().__iter__():
-            if isinstance(batch, _Failed):
-                raise batch.error
+        for made in self._timed(super().__iter__()):
+            if isinstance(made, Failed):
+                raise made.error
+            if made.bad:
+                self.bad.report(made.bad)
+            yield made.batch
+
+    @property
+    def _items(self) -> Any:
+        reader: Any = self.dataset
+        return reader.dataset
+
+    def _timed(self, batches: Iterator[Any]) -> Iterator[Any]:
+        """The batches, while :attr:`waited` grows."""
+        while True:
+            asked = time.monotonic()
+            batch = next(batches, None)
+            self.waited += time.monotonic() - asked
+            if batch is None:
+                return
             yield batch
 
 
@@ -102,6 +94,7 @@ def build_loader(
     max_seconds: float | None = None,
     pin_memory: bool = False,
     multiprocessing_context: str | None = None,
+    bad: BadData | None = None,
 ) -> Loader:
     """Make the loader of one device.
 
@@ -120,6 +113,7 @@ def build_loader(
         max_seconds: Longer items are left out.
         pin_memory: Page-locked host memory, where ``batch.pin_memory`` leaves it open.
         multiprocessing_context: ``spawn``, ``fork`` or ``forkserver``; None for the platform's default.
+        bad: What to do about items that cannot be read; None stops.
 
     Raises:
         UserError: The dataset is empty, all of it is left out, or the limits are missing.
@@ -145,10 +139,11 @@ def build_loader(
         dataset=dataset,
         names=getattr(dataset, "ids", None),
     )
+    bad = bad or BadData()
     loader = Loader(
-        _Guarded(dataset),  # type: ignore[arg-type]
+        Reader(dataset, lenient=bad.tolerant),  # type: ignore[arg-type]
         batch_sampler=sampler,
-        collate_fn=_GuardedCollator(collator or PadCollator()),
+        collate_fn=ReaderCollator(collator or PadCollator()),
         num_workers=batch.workers,
         persistent_workers=batch.workers > 0,
         pin_memory=pin_memory if batch.pin_memory is None else batch.pin_memory,
@@ -156,6 +151,8 @@ def build_loader(
         generator=torch.Generator(),
         multiprocessing_context=multiprocessing_context if batch.workers else None,
     )
+    loader.bad = bad
+    loader.leave_holes()
     loader.left_out = 0 if keep is None else int((~keep).sum())
     if loader.left_out:
         _log.warning(

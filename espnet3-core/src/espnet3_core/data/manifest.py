@@ -19,28 +19,31 @@ from espnet3_core.data.config import ManifestConfig, TarConfig
 from espnet3_core.data.folders import LISTINGS, audio_files
 from espnet3_core.data.kaldi import CHANNEL_COLUMN
 from espnet3_core.data.lengths import header_durations
-from espnet3_core.data.listing import no_audio, read_listing
+from espnet3_core.data.listing import Listing, no_audio, read_listing
 from espnet3_core.data.tables import as_text
-from espnet3_core.errors import Finding, UserError
+from espnet3_core.errors import CheckFailed, Finding, UserError
 from espnet3_core.names import did_you_mean
 
 _SUFFIXES = {".tsv": "tsv", ".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl"}
 _NOT_FIELDS = ("id", "audio", "start", "end", "duration", CHANNEL_COLUMN)
 
 
-def open_manifest(config: ManifestConfig, *, sample_rate: int | None, recipe_dir: Path) -> Any:
+def open_manifest(
+    config: ManifestConfig, *, sample_rate: int | None, recipe_dir: Path, lenient: bool = False
+) -> Any:
     """The dataset of a manifest, or what a plugin makes of an address such as ``hf://…``.
 
     Args:
         config: Settings; a ``path`` with ``://`` goes to the hook ``espnet3_resolve_source``.
         sample_rate: Rate in Hz of the audio in the items.
         recipe_dir: Folder that relative paths start from.
+        lenient: Leave broken lines out, see :class:`Manifest`.
     """
     if "://" in config.path and not config.path.startswith("file://"):
         from espnet3_core.catalog import current_catalog
 
         return current_catalog().resolve_source(config.path)
-    return Manifest(config, sample_rate=sample_rate, recipe_dir=recipe_dir)
+    return Manifest(config, sample_rate=sample_rate, recipe_dir=recipe_dir, lenient=lenient)
 
 
 def _locate(config: ManifestConfig, recipe_dir: Path) -> tuple[Path, str]:
@@ -84,6 +87,8 @@ class Manifest:
         config: Settings.
         sample_rate: Rate in Hz of the audio in the items; None takes each file's own.
         recipe_dir: Folder that relative paths start from.
+        lenient: Leave lines that are broken or repeat an id out, and tell them in ``findings``; an utterance
+            whose file cannot be opened has the length last known, or a usual one, until it is read.
 
     Raises:
         UserError: The listing cannot be read, is empty, or has broken lines or duplicate ids: all are named.
@@ -91,16 +96,29 @@ class Manifest:
 
     config: ManifestConfig | TarConfig
 
-    def __init__(self, config: ManifestConfig, *, sample_rate: int | None, recipe_dir: Path) -> None:
+    def __init__(
+        self, config: ManifestConfig, *, sample_rate: int | None, recipe_dir: Path, lenient: bool = False
+    ) -> None:
         self.config = config
+        self.lenient = lenient
         self.sample_rate = sample_rate
         path, form = _locate(config, recipe_dir)
         folder = path if path.is_dir() else path.parent
         self._root = os.path.abspath(folder if config.root is None else Path(recipe_dir) / config.root)
-        self._listing = read_listing(path, form, config.columns, audio=sample_rate is not None)
-        self._rows = self._kept()
+        self._use(read_listing(path, form, config.columns, audio=sample_rate is not None))
 
-    def _kept(self) -> NDArray[np.int64]:
+    def _use(self, listing: Listing) -> None:
+        """Take the rows that are wanted and not broken; what is broken among the wanted is told."""
+        if listing.findings and not self.lenient:
+            raise CheckFailed(listing.findings)
+        self._listing = listing
+        wanted = self._wanted()
+        outside = set(listing.numbers["line"][~wanted].tolist()) if listing.findings else set()
+        places = {listing.place(line) for line in outside if line}
+        self.findings = [finding for finding in listing.findings if finding.place not in places]
+        self._rows = np.flatnonzero(wanted & ~listing.bad)
+
+    def _wanted(self) -> NDArray[np.bool_]:
         """Rows that ``where`` selects."""
         listing = self._listing
         keep = np.ones(len(listing), bool)
@@ -121,7 +139,7 @@ class Manifest:
                     f"manifest {listing.file} has no utterance with {name} = {' or '.join(sorted(values))}",
                     hint=f"values of {name}: {shown}",
                 )
-        return np.flatnonzero(keep)
+        return keep
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -218,10 +236,14 @@ class Manifest:
                 list(first),
                 utterances=[self._text(ids, index) for index in first.values()],
                 places=[self.source(index) for index in first.values()],
+                lenient=self.lenient,
             )
             by_path = dict(zip(first, found.tolist(), strict=True))
             for index in unknown.tolist():
                 seconds[index] = by_path[self.audio_path(index)] - start[index]
+        if np.isnan(seconds).any():
+            known = seconds[~np.isnan(seconds)]
+            seconds[np.isnan(seconds)] = np.median(known) if len(known) else 1.0
         return np.asarray(seconds, np.float64)
 
     def missing(self) -> list[Finding]:

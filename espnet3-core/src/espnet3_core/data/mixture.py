@@ -30,16 +30,20 @@ class Mixture:
         sample_rate: Rate in Hz of the audio in the items, for the parts.
         recipe_dir: Folder that relative paths start from, for the parts.
 
+        lenient: For the parts: leave broken lines out, and tell them in ``findings``.
+
     Raises:
         CheckFailed: Two parts have items of one id and ``prefix_ids`` is off.
     """
 
-    def __init__(self, config: MixtureConfig, *, sample_rate: int | None, recipe_dir: Path) -> None:
+    def __init__(
+        self, config: MixtureConfig, *, sample_rate: int | None, recipe_dir: Path, lenient: bool = False
+    ) -> None:
         if not config.datasets:
             raise UserError("core/mixture: no dataset is named", hint="list them by name under `datasets`")
         self.config = config
         self.parts: dict[str, Any] = {
-            name: component.build(sample_rate=sample_rate, recipe_dir=recipe_dir)
+            name: component.build(sample_rate=sample_rate, recipe_dir=recipe_dir, lenient=lenient)
             for name, component in config.datasets.items()
         }
         self._names = list(self.parts)
@@ -49,6 +53,7 @@ class Mixture:
         if empty:
             raise UserError(f"core/mixture: part {empty[0]!r} is empty")
         self._ids = TextColumn.of(self._all_ids())
+        self.findings = [f for part in self.parts.values() for f in getattr(part, "findings", ())]
 
     def _all_ids(self) -> list[str]:
         owner: dict[str, str] = {}
@@ -67,6 +72,10 @@ class Mixture:
 
     def __len__(self) -> int:
         return self._ends[-1]
+
+    def part_of(self, index: int) -> tuple[Any, int]:
+        """The part that an item is in, and its index there."""
+        return self._locate(index)[1:]
 
     def _locate(self, index: int) -> tuple[str, Any, int]:
         """Name, dataset and inner index of an item."""

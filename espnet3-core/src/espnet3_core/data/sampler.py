@@ -17,6 +17,9 @@ from espnet3_core.errors import UserError
 
 _log = logging.getLogger(__name__)
 
+STAND_IN = -1
+"""``copy`` of the only key of a batch whose utterances are all left out: its place in the order stays."""
+
 
 class BatchSampler:
     """Batches of :class:`~espnet3_core.data.dataset.Key` for one device.
@@ -36,6 +39,10 @@ class BatchSampler:
         keep: Items to use, as a mask or indices; None for all.
         dataset: May choose the items of an epoch by ``epoch_indices(seed, epoch)``.
         names: Gives the ids of the items, for warnings.
+
+    Attributes:
+        holes: Items that are left out, and from which epoch on. Their places in the batches stay empty, so
+            that nothing else changes.
     """
 
     def __init__(
@@ -68,6 +75,7 @@ class BatchSampler:
         items = np.arange(len(self.lengths))
         self.keep = items if keep is None else items[np.asarray(keep)]
         self.epoch, self.start_batch = 0, 0
+        self.holes: dict[int, int] = {}
         self._steps = 0
         self._planned: _Planned | None = None
         self._warn(names)
@@ -99,7 +107,7 @@ class BatchSampler:
     def plan(self, epoch: int | None = None) -> list[list[Key]]:
         """Batches of an epoch for all devices; this device takes ``plan[rank::world_size]``."""
         planned = self._plan(self.epoch if epoch is None else epoch)
-        return [planned.keys(place) for place in range(len(planned.plan))]
+        return [self._keys(planned, place) for place in range(len(planned.plan))]
 
     def _plan(self, epoch: int) -> _Planned:
         if self._planned is None or self._planned.epoch != epoch:
@@ -127,6 +135,12 @@ class BatchSampler:
             self._planned = _Planned(epoch, plan, items, copies)
         return self._planned
 
+    def _keys(self, planned: _Planned, place: int) -> list[Key]:
+        """A batch without its holes; a stand-in where nothing else is left."""
+        keys = planned.keys(place)
+        kept = [key for key in keys if key.epoch < self.holes.get(key.item, key.epoch + 1)]
+        return kept or [keys[0]._replace(copy=STAND_IN)]
+
     def set_epoch(self, epoch: int, start_batch: int = 0) -> None:
         """Choose the epoch, and how many of this device's batches in it have been consumed already."""
         self.epoch, self.start_batch = epoch, start_batch
@@ -134,7 +148,7 @@ class BatchSampler:
     def __iter__(self) -> Iterator[list[Key]]:
         planned = self._plan(self.epoch)
         start = self.rank + self.start_batch * self.world_size
-        return (planned.keys(place) for place in range(start, len(planned.plan), self.world_size))
+        return (self._keys(planned, place) for place in range(start, len(planned.plan), self.world_size))
 
     def __len__(self) -> int:
         """Batches of this device in the whole epoch, consumed ones included."""

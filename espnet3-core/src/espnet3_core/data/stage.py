@@ -71,6 +71,8 @@ def training_texts(context: StageContext) -> Iterator[str]:
         item = dataset.describe(index)
         text = item.get("text")
         if not isinstance(text, str):
+            if config.on_error != "stop":
+                continue
             place = f"{source}: " if (source := dataset.source(index)) else ""
             raise UserError(
                 f"{place}utterance {item.get('id', index)!r} has no text to train a tokenizer on",

@@ -40,6 +40,7 @@ class Table:
         columns: Values by header, all of the same length.
         lines: Line number of each row; 0 where the row has none.
         findings: Broken lines.
+        bad: Their numbers.
         digest: Hash object over every byte read.
     """
 
@@ -47,6 +48,7 @@ class Table:
     columns: dict[str, TextColumn] = field(default_factory=dict)
     lines: array[int] = field(default_factory=lambda: array("q"))
     findings: list[Finding] = field(default_factory=list)
+    bad: set[int] = field(default_factory=set)
     digest: Any = field(default_factory=hashlib.sha256)
 
     def place(self, line: int) -> str:
@@ -56,6 +58,7 @@ class Table:
     def broken(self, line: int, message: str, hint: str | None = None) -> None:
         """Note a broken line."""
         self.findings.append(Finding(message=message, place=self.place(line), hint=hint))
+        self.bad.add(line)
 
     def __len__(self) -> int:
         return len(self.lines)

@@ -25,9 +25,10 @@ from typing import Any
 
 import numpy as np
 
-from espnet3_core.data.audio import AUDIO_SUFFIXES, content_info, decode_audio
+from espnet3_core.data.audio import AUDIO_SUFFIXES
 from espnet3_core.data.columns import TextColumn
 from espnet3_core.data.config import TarConfig
+from espnet3_core.data.encoded import content_info, decode_audio
 from espnet3_core.data.listing import Listing, cached
 from espnet3_core.data.manifest import Manifest
 from espnet3_core.data.tables import ALIASES, Table, as_text, resolve_headers
@@ -87,20 +88,24 @@ class TarShards(Manifest):
         config: Settings.
         sample_rate: Rate in Hz of the audio in the items; None takes each file's own.
         recipe_dir: Folder that relative paths start from.
+        lenient: Leave keys that are broken, and what cannot be read of a shard, out, and tell it in
+            ``findings``.
 
     Raises:
         UserError: A shard is missing, damaged or compressed, or holds keys without audio or text; all such
             keys are named.
     """
 
-    def __init__(self, config: TarConfig, *, sample_rate: int | None, recipe_dir: Path) -> None:
+    def __init__(
+        self, config: TarConfig, *, sample_rate: int | None, recipe_dir: Path, lenient: bool = False
+    ) -> None:
         self.config = config
+        self.lenient = lenient
         self.sample_rate = sample_rate
         self.shards = _locate(config.path, recipe_dir)
         names = [os.path.abspath(shard) for shard in self.shards]
         key = ["tar", names, config.columns]
-        self._listing = cached(key, self.shards, lambda: _index(self.shards, config))
-        self._rows = self._kept()
+        self._use(cached(key, self.shards, lambda: _index(self.shards, config)))
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         index = self._checked(index)
@@ -129,13 +134,17 @@ class TarShards(Manifest):
         return content
 
     def audio_path(self, index: int) -> str:
-        """Where an utterance's audio is: ``<shard>/<member>``. It cannot be opened as a file."""
-        member = self._text(self._listing.columns["audio"], index)
-        return f"{self.shards[self._number('shard', index)]}/{member}"
+        """No file holds only this utterance's audio.
+
+        Raises:
+            UserError: Always.
+        """
+        raise UserError(f"{self.source(index)} is not a file", hint="load the utterance instead")
 
     def source(self, index: int) -> str:
         """Where an utterance is listed: ``<shard>/<member>``."""
-        return self.audio_path(index)
+        member = self._text(self._listing.columns["audio"], index)
+        return f"{self.shards[self._number('shard', index)]}/{member}"
 
     def missing(self) -> list[Finding]:
         """Nothing: what is in the index was there."""
@@ -152,10 +161,11 @@ class _Entry:
     size: int = 0
     seconds: float = math.nan
     fields: dict[str, str] = field(default_factory=dict)
+    broken: bool = False
 
 
 def _index(shards: list[Path], config: TarConfig) -> Listing:
-    """Read the shards once, or raise every problem at once."""
+    """Read the shards once, and find every problem."""
     _log.info("reading the index of %d shards, %s …", len(shards), shards[0])
     entries: dict[str, _Entry] = {}
     findings: list[Finding] = []
@@ -169,14 +179,12 @@ def _index(shards: list[Path], config: TarConfig) -> Listing:
             entries[key] = entry
             digest.update(repr((key, entry.audio, entry.size, entry.fields)).encode())
     findings += _incomplete(entries, shards)
-    if findings:
-        raise CheckFailed(findings)
     if not entries:
-        raise UserError(f"core/tar: {config.path} holds no audio")
-    return _listing(entries, config, digest.hexdigest())
+        raise CheckFailed(findings) if findings else UserError(f"core/tar: {config.path} holds no audio")
+    return _listing(entries, config, digest.hexdigest(), findings)
 
 
-def _listing(entries: dict[str, _Entry], config: TarConfig, digest: str) -> Listing:
+def _listing(entries: dict[str, _Entry], config: TarConfig, digest: str, findings: list[Finding]) -> Listing:
     rows = list(entries.values())
     keys = dict.fromkeys(key for entry in rows for key in entry.fields)
     table = Table(config.path, {key: TextColumn.of([e.fields.get(key, "") for e in rows]) for key in keys})
@@ -197,7 +205,8 @@ def _listing(entries: dict[str, _Entry], config: TarConfig, digest: str) -> List
     }
     for name in ("shard", "offset", "size"):
         numbers[name] = np.frombuffer(array("q", [getattr(entry, name) for entry in rows]), np.int64)
-    return Listing(config.path, digest, headers, columns, numbers)
+    broken = [row for row, entry in enumerate(rows) if entry.broken]
+    return Listing(config.path, digest, headers, columns, numbers, findings, broken)
 
 
 def _positive(text: str) -> float:
@@ -225,6 +234,7 @@ def _entries(path: Path, number: int, findings: list[Finding]) -> dict[str, _Ent
                 try:
                     _take(entry, key, member, kind.lower(), content)
                 except UserError as error:
+                    entry.broken = True
                     findings.append(Finding(message=error.message, place=place, hint=error.hint))
     except (OSError, tarfile.TarError) as error:
         hint = "unpack it (gunzip, for example)" if path.suffix != ".tar" else "copy it again"
@@ -269,11 +279,13 @@ def _take(entry: _Entry, key: str, member: tarfile.TarInfo, kind: str, content: 
 
 
 def _incomplete(entries: dict[str, _Entry], shards: list[Path]) -> Iterator[Finding]:
-    """Keys without audio, and without the text that others have."""
+    """Keys without audio, and without the text that others have; they cannot be used."""
     texts = any("text" in entry.fields for entry in entries.values())
     for key, entry in entries.items():
         place = str(shards[entry.shard])
         if not entry.audio:
+            entry.broken = True
             yield Finding(message=f"key {key!r} has no audio", place=place)
         if texts and "text" not in entry.fields:
+            entry.broken = True
             yield Finding(message=f"key {key!r} has no text, and others have", place=place)

@@ -108,19 +108,26 @@ class Decoder:
         return [self._item(index) for index in shard]
 
     def _item(self, index: int) -> Item | UserError:
-        number = max(n for n, offset in enumerate(self.offsets) if offset <= index)
-        local = index - self.offsets[number]
+        number, local = self._place(index)
         try:
             return {**self.prepared[number][local], "id": self.works[number].ids[local]}
         except UserError as error:
             return error
+        except Exception as error:  # whatever a dataset of the user's own raises over a broken file
+            if self.config.on_error == "stop" or isinstance(error, MemoryError):
+                raise
+            return UserError(f"{type(error).__name__}: {error}")
+
+    def _place(self, index: int) -> tuple[int, int]:
+        """Number of an item's test set, and its index there."""
+        number = max(n for n, offset in enumerate(self.offsets) if offset <= index)
+        return number, index - self.offsets[number]
 
     def _failed(self, index: int, error: UserError) -> dict[str, Any]:
         if self.config.on_error == "stop":
             raise _with_advice(error)
-        number = max(n for n, offset in enumerate(self.offsets) if offset <= index)
-        name = self.works[number].ids[index - self.offsets[number]]
-        return {"id": name, "error": error.message}
+        number, local = self._place(index)
+        return {"id": self.works[number].ids[local], "error": error.message}
 
     def _decode(self, items: list[Item]) -> list[dict[str, Any]]:
         """Results of some items; a batch that is too large for the memory is halved."""
@@ -149,17 +156,13 @@ class Decoder:
             batch = to_device(self.collate(items), self.device)
             with arithmetic(self.device, self.config.precision), seeded(self.config.seed, ids):
                 results = self.infer(batch)
-        except UserError as error:
-            if self.config.on_error == "stop":
-                raise _with_advice(_naming(error, ids)) from error
-            if len(items) > 1:
-                return [record for item in items for record in self._decode_batch([item])]
-            return [{"id": ids[0], "error": error.message}]
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                error.add_note(f"while decoding {_listed(ids)}")
-            raise
         except Exception as error:
+            if is_out_of_memory(error):
+                raise
+            if self.config.on_error != "stop":
+                return self._without_bad(items, error)
+            if isinstance(error, UserError):
+                raise _with_advice(_naming(error, ids)) from error
             error.add_note(f"while decoding {_listed(ids)}")
             raise
         check_results(results, ids)
@@ -167,6 +170,13 @@ class Decoder:
             {"id": name, **plain(result), **self._duration(item)}
             for name, item, result in zip(ids, items, results, strict=True)
         ]
+
+    def _without_bad(self, items: list[Item], error: Exception) -> list[dict[str, Any]]:
+        """Results of a batch that failed: each utterance alone, so that one does not take others with it."""
+        if len(items) > 1:
+            return [record for item in items for record in self._decode([item])]
+        reason = error.message if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+        return [{"id": items[0]["id"], "error": reason}]
 
     def _duration(self, item: Item) -> dict[str, float]:
         speech = item.get("speech")
@@ -251,7 +261,7 @@ def _naming(error: UserError, ids: Sequence[str]) -> UserError:
 
 
 def _with_advice(error: UserError) -> UserError:
-    advice = "inference.on_error=record notes such utterances as failed and goes on"
+    advice = "inference.on_error=skip notes such utterances as failed and goes on"
     return UserError(error.message, hint=f"{error.hint}; {advice}" if error.hint else advice)
 
 

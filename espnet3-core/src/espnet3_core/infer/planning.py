@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from espnet3_core.data.bad_data import BadData, bad_item
 from espnet3_core.errors import UserError
 
 
@@ -19,6 +20,7 @@ class Work:
         ids: Ids of its items.
         seconds: Lengths of its items; None when the dataset does not tell.
         offset: Number of its first item among the items of all test sets.
+        bad: The list of utterances that failed.
         done: Records of items that are finished, by index.
         audio: Seconds of audio decoded in this run.
         spent: Seconds that this took, summed over workers.
@@ -29,6 +31,7 @@ class Work:
     ids: list[str]
     seconds: list[float] | None
     offset: int = 0
+    bad: BadData = field(default_factory=BadData)
     done: dict[int, dict[str, Any]] = field(default_factory=dict)
     audio: float = 0.0
     spent: float = 0.0
@@ -37,6 +40,33 @@ class Work:
     def left(self) -> list[int]:
         """Indices of the items that are not finished."""
         return [index for index in range(len(self.ids)) if index not in self.done]
+
+    @property
+    def to_try_again(self) -> list[int]:
+        """Indices of the items that failed and are not in quarantine."""
+        if self.bad.policy == "quarantine":
+            return []
+        return [index for index, record in self.done.items() if "error" in record]
+
+    def leave_out_quarantined(self) -> None:
+        """Count utterances that are in quarantine as done, and failed."""
+        for index in self.bad.quarantined(self.ids):
+            name = self.ids[index]
+            self.done.setdefault(index, {"id": name, "error": self.bad.items[name].reason})
+
+    def list_failed(self, records: Mapping[int, Mapping[str, Any]]) -> None:
+        """Put failed utterances on the list.
+
+        Raises:
+            UserError: There are more than the limit.
+        """
+        from espnet3_core.data.dataset import place_of
+
+        self.bad.report(
+            bad_item(UserError(record["error"]), self.ids[index], place_of(self.dataset, index))
+            for index, record in records.items()
+            if "error" in record
+        )
 
 
 def make_work(name: str, dataset: Any, offset: int = 0) -> Work:

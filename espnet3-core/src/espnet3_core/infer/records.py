@@ -9,12 +9,12 @@ EXECUTORS = (
         name="core/in_process",
         target="espnet3_core.infer.executors:InProcess",
         config="espnet3_core.infer.config:InProcessConfig",
-        summary="in this process, one batch after another",
+        summary="In this process, one batch after another",
     ),
     ExecutorSpec(
         name="core/processes",
         target="espnet3_core.infer.executors:Processes",
         config="espnet3_core.infer.config:ProcessesConfig",
-        summary="a pool of processes on this machine; a lost one costs its shard only, which is tried again",
+        summary="A pool of processes on this machine; a lost one costs its shard only, which is tried again",
     ),
 )

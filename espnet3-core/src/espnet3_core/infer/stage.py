@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from espnet3_core.data.bad_data import BAD_DATA, BadData, broken_lines
+from espnet3_core.data.dataset import fingerprint_of
 from espnet3_core.errors import UserError
 from espnet3_core.files import atomic_write_json
 from espnet3_core.infer.decoder import Decoder, DecoderSetup, Outcome
@@ -16,7 +18,9 @@ from espnet3_core.infer.results import SUMMARY, Parts, write_results
 from espnet3_core.recipe.context import StageContext
 from espnet3_core.recipe.fingerprint import config_parts, digest_of, file_part
 from espnet3_core.recipe.progress import progress
+from espnet3_core.recipe.records import UNFINISHED
 from espnet3_core.recipe.workers import ContextReference
+from espnet3_core.train.provenance import too_few, training_behind
 
 
 def infer(context: StageContext) -> None:
@@ -38,7 +42,9 @@ def infer(context: StageContext) -> None:
         for work in works
     ]
     for work, kept in zip(works, parts, strict=True):
+        work.bad = _bad_data(context, work)
         work.done = {} if context.force else kept.read(work.ids)
+        work.leave_out_quarantined()
         if work.done:
             context.logger.info("%s: %d of %d were decoded before", work.name, len(work.done), len(work.ids))
     start = time.perf_counter()
@@ -47,9 +53,27 @@ def infer(context: StageContext) -> None:
     finally:
         for kept in parts:
             kept.close()
-    _finish(context, works, checkpoint, time.perf_counter() - start)
-    for kept in parts:
-        kept.remove()
+    _finish(context, works, checkpoint, identity, time.perf_counter() - start)
+    for work, kept in zip(works, parts, strict=True):
+        if not work.to_try_again:
+            kept.remove()
+
+
+def _bad_data(context: StageContext, work: Work) -> BadData:
+    """The list of a test set's failed utterances; with ``skip`` it begins anew, so that all are tried."""
+    config = context.config("inference")
+    former = config.on_error == "record"
+    found = BadData(
+        "skip" if former else config.on_error,
+        len(work.ids) if former else config.max_errors,
+        count=len(work.ids),
+        file=context.inference_directory / work.name / f"{BAD_DATA}.jsonl",
+        name=work.name,
+        key="inference.on_error",
+    )
+    found.start_anew()
+    found.report(broken_lines(work.dataset))
+    return found
 
 
 def find_checkpoint(context: StageContext) -> Path:
@@ -87,8 +111,7 @@ def _fingerprint(context: StageContext, work: Work, weights: str) -> str:
         f"inference.test_sets.{name}" for name in context.config("inference").test_sets if name != work.name
     )
     own = {key: value for key, value in keys.items() if not key.startswith(others)}
-    data = work.dataset.fingerprint() if hasattr(work.dataset, "fingerprint") else digest_of(work.ids)
-    return digest_of({"keys": own, "weights": weights, "data": data})
+    return digest_of({"keys": own, "weights": weights, "data": fingerprint_of(work.dataset)})
 
 
 def _decode(context: StageContext, works: Sequence[Work], parts: Sequence[Parts], checkpoint: Path) -> None:
@@ -143,13 +166,19 @@ def _take(context: StageContext, work: Work, parts: Parts, shard: Sequence[int],
     records = dict(zip(local, outcome.records, strict=True))
     # Failed utterances are not kept: the next run tries them again.
     parts.add({index: record for index, record in records.items() if "error" not in record})
+    work.list_failed(records)
     work.done |= records
     work.spent += outcome.seconds
     work.audio += sum(record.get("duration", 0.0) for record in records.values())
 
 
-def _finish(context: StageContext, works: Sequence[Work], checkpoint: Path, wall: float) -> None:
+def _finish(
+    context: StageContext, works: Sequence[Work], checkpoint: Path, identity: str, wall: float
+) -> None:
     config = context.config("inference")
+    training = training_behind(context.experiment, checkpoint)
+    if warning := too_few(training):
+        context.logger.warning("%s: %s", checkpoint.name, warning)
     for work in works:
         records = [work.done[index] for index in range(len(work.ids))]
         directory = context.inference_directory / work.name
@@ -164,13 +193,16 @@ def _finish(context: StageContext, works: Sequence[Work], checkpoint: Path, wall
             "decoding_seconds": round(work.spent, 3),
             "rtf": round(work.spent / work.audio, 5) if work.audio else None,
             "precision": config.precision,
+            "data": fingerprint_of(work.dataset),
+            "weights": identity,
+            "training": training,
         }
         write_results(directory, records)
         atomic_write_json(directory / SUMMARY, summary)
         context.note(**{work.name: summary})
         context.logger.info("%s", _line(work, summary))
-        for name in failed[:10]:
-            context.logger.warning("%s: utterance %s failed: %s", work.name, name, _error(records, name))
+    if again := sum(len(work.to_try_again) for work in works):
+        context.note(**{UNFINISHED: f"{again} utterances failed and are tried again"})
     context.note(checkpoint=str(checkpoint), seconds=round(wall, 3))
 
 
@@ -183,8 +215,3 @@ def _line(work: Work, summary: dict[str, Any]) -> str:
     if summary["failed"]:
         text += f", {summary['failed']} FAILED"
     return text
-
-
-def _error(records: Sequence[dict[str, Any]], name: str) -> str:
-    errors: Iterator[str] = (record["error"] for record in records if record["id"] == name)
-    return next(errors, "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -11,6 +12,29 @@ from espnet3_core.errors import UserError
 from espnet3_core.names import did_you_mean
 
 DATASET = "dataset:"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ratio:
+    """How the main score comes from the records of :meth:`Metric.per_utterance`.
+
+    The score is ``scale * sum(numerator) / sum(denominator)`` over all records. It stands beside the scores:
+    ``espnet3 compare`` draws the records of two experiments again without knowing the metric.
+
+    Attributes:
+        numerator: Field of the records.
+        denominator: Field of the records; None counts each record once, which makes the score a mean.
+        scale: Factor, 100 for percent.
+        same: Fields that are the same in experiments that can be compared: references.
+        by: What is drawn. Other than ``utterance``, each record has ``units``: a list of
+            ``[name, numerator, denominator]``, its shares of the things that are drawn.
+    """
+
+    numerator: str
+    denominator: str | None = None
+    scale: float = 1.0
+    same: tuple[str, ...] = ()
+    by: str = "utterance"
 
 
 class Metric(ABC):
@@ -66,6 +90,10 @@ class Metric(ABC):
     def per_utterance(self) -> list[dict[str, Any]]:
         """One record per utterance with ``id``, in the order of updates; empty when it keeps none."""
         return []
+
+    def ratio(self) -> Ratio | None:
+        """How the main score comes from the records of utterances; None when it does not."""
+        return None
 
     def write_artifacts(self, directory: Path, name: str) -> list[Path]:
         """Write further files, their names starting with ``name``; returns their paths."""

@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Container, Mapping, Sequence
 from typing import IO, Any
 
-_NOT_SCORES = ("metric", "version", "normalizers", "interval", "level", "interval_by")
+_NOT_SCORES = ("metric", "version", "normalizers", "interval", "level", "interval_by", "provenance", "ratio")
 
 
 def print_table(scores: Mapping[str, Mapping[str, Mapping[str, Any]]], file: IO[str] | None = None) -> None:
     """Print scores (metric id, test set, values), the interval beside the main value."""
+    rows = [(label, test, *_cells(found)) for label, tests in scores.items() for test, found in tests.items()]
+    print_columns(("metric", "test set", "score", "interval", "details"), rows, right=(2, 3), file=file)
+
+
+def print_columns(
+    headings: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    right: Container[int] = (),
+    file: IO[str] | None = None,
+) -> None:
+    """Print a table without lines; ``right`` are the columns that end at the right."""
     from rich.console import Console
     from rich.table import Table
 
@@ -19,14 +31,10 @@ def print_table(scores: Mapping[str, Mapping[str, Mapping[str, Any]]], file: IO[
         # What is not a terminal has no width to be kept to.
         console.width = 200
     table = Table(box=None, pad_edge=False)
-    for heading in ("metric", "test set"):
-        table.add_column(heading)
-    for heading in ("score", "interval"):
-        table.add_column(heading, justify="right")
-    table.add_column("details")
-    for label, tests in scores.items():
-        for test, values in tests.items():
-            table.add_row(label, test, *_cells(values))
+    for number, heading in enumerate(headings):
+        table.add_column(heading, justify="right" if number in right else "left")
+    for row in rows:
+        table.add_row(*row)
     if console.is_terminal:
         console.print(table)
         return

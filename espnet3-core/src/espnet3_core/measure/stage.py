@@ -6,14 +6,17 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from espnet3_core.build import registered_of
 from espnet3_core.component import Component
-from espnet3_core.data.dataset import PreparedDataset
+from espnet3_core.data.dataset import PreparedDataset, fingerprint_of
+from espnet3_core.data.overlap import Overlap, overlap
 from espnet3_core.errors import UserError
 from espnet3_core.files import atomic_open, atomic_write_json
+from espnet3_core.infer.results import SUMMARY
 from espnet3_core.measure.metric import DATASET, Metric
 from espnet3_core.measure.report import print_table
 from espnet3_core.measure.results import References, names, read_results
@@ -44,17 +47,22 @@ def measure(context: StageContext) -> None:
                 hint="rename it",
             )
     needs = context.needs() | {"tokenizer": context.build_tokenizer()}
+    training_set = _training_set(context)
     scores: dict[str, dict[str, Any]] = {}
     for test, component in tests.items():
         path = context.results_file(test)
         records = read_results(path)
         _tell_failures(context, path, records)
-        references = References(_with_clean_texts(context, context.build_dataset(component)), test)
+        dataset = context.build_dataset(component)
+        references = References(_with_clean_texts(context, dataset), test)
         references.check(path, (record["id"] for record in records))
+        origin = _origin(path.parent) | {"data": fingerprint_of(dataset)}
+        if training_set is not None:
+            origin["seen_in_training"] = _tell_overlap(context, test, overlap(dataset, training_set))
         for label, chosen in metrics.items():
             metric: Metric = chosen.build(**needs)
             failed = feed(metric, records, references, path)
-            values = _values(metric, chosen) | {"failed": failed}
+            values = _values(metric, chosen) | {"failed": failed, "provenance": origin | _scorer(chosen)}
             scores.setdefault(label, {})[test] = values
             _write_utterances(metric, path.parent, label)
             write_scores(context.inference_directory / "metrics.json", label, test, values)
@@ -62,6 +70,61 @@ def measure(context: StageContext) -> None:
                 "%s of %s is in %s", label, test, context.inference_directory / "metrics.json"
             )
     print_table(scores)
+
+
+def show_scores(context: StageContext) -> None:
+    """Print the scores that ``metrics.json`` holds, where nothing has to be measured again."""
+    found = read_scores(context.inference_directory / "metrics.json")
+    tests = _test_sets(context)
+    print_table(
+        {
+            label: {test: values for test, values in found[label].items() if test in tests}
+            for label in context.config("metrics").metrics
+            if label in found
+        }
+    )
+
+
+def _training_set(context: StageContext) -> Any:
+    """The training data, to see whether a test set is in it; None where it is not at hand."""
+    try:
+        return context.build_dataset(context.config("training").dataset.train)
+    except UserError as error:
+        context.logger.info("the test sets are not looked for in the training data: %s", error.message)
+        return None
+
+
+def _tell_overlap(context: StageContext, test: str, shared: Overlap) -> int:
+    """Warn of a test set that was trained on; returns how many of its utterances were."""
+    if shared.ids:
+        context.logger.warning(
+            "test set %r: %d utterances have ids that the training set has, too: %s",
+            test, len(shared.ids), names(shared.ids),
+        )  # fmt: skip
+    if shared.audio:
+        pairs = [f"{name} (in training: {other})" for name, other in shared.audio.items()]
+        context.logger.warning(
+            "test set %r: the audio of %d utterances is in the training set, too: %s",
+            test, len(pairs), names(pairs),
+        )  # fmt: skip
+    return len(shared)
+
+
+def _origin(directory: Path) -> dict[str, Any]:
+    """What stands beside the results about the weights that made them."""
+    try:
+        summary = json.loads((directory / SUMMARY).read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):  # results from elsewhere
+        return {}
+    return {key: summary[key] for key in ("weights", "training") if key in summary}
+
+
+def _scorer(component: Component) -> dict[str, Any]:
+    """The distribution that a metric is from, with its version."""
+    if component.name is None:
+        return {}
+    provider = registered_of(component).provider
+    return {"scorer": f"{provider.distribution} {provider.version}"}
 
 
 def _tell_failures(context: StageContext, path: Path, records: Sequence[Mapping[str, Any]]) -> None:
@@ -134,7 +197,9 @@ def _value(
 
 def _values(metric: Metric, component: Component) -> dict[str, Any]:
     named = {"metric": component.name or component.target, "version": metric.version}
-    return {**_plain(metric.compute()), **named, **_plain(metric.provenance())}
+    ratio = metric.ratio()
+    extra = {"ratio": asdict(ratio)} if ratio is not None else {}
+    return {**_plain(metric.compute()), **named, **_plain(metric.provenance()), **_plain(extra)}
 
 
 def _plain(value: Any) -> Any:
@@ -165,11 +230,21 @@ def write_scores(path: Path, label: str, test: str, values: Mapping[str, Any]) -
     Raises:
         UserError: The file is there and is not JSON.
     """
-    scores: dict[str, dict[str, Any]] = {}
-    if path.exists():
-        try:
-            scores = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise UserError(f"{path}: not JSON: {error}", hint="rename it; it will be written anew") from None
+    scores = read_scores(path)
     scores.setdefault(label, {})[test] = dict(values)
     atomic_write_json(path, scores)
+
+
+def read_scores(path: Path) -> dict[str, dict[str, Any]]:
+    """Scores by metric and test set; none where the file is not there yet.
+
+    Raises:
+        UserError: The file is there and is not JSON.
+    """
+    if not path.exists():
+        return {}
+    try:
+        scores: dict[str, dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{path}: not JSON: {error}", hint="rename it; it will be written anew") from None
+    return scores

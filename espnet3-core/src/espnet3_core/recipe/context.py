@@ -127,8 +127,15 @@ class StageContext:
         """
         key = component.path or repr(component.to_node())
         if key not in self.datasets:
-            self.datasets[key] = component.build(**self.needs())
+            needs = self.needs() | {"lenient": self._leaves_out(component)}
+            self.datasets[key] = component.build(**needs)
         return self.datasets[key]
+
+    def _leaves_out(self, component: Component) -> bool:
+        """Whether what is bad in a dataset is left out, as the configuration that holds it says."""
+        role = component.path.partition(".")[0]
+        config = self.config(role) if role in self.configs else None
+        return getattr(getattr(config, "dataset", config), "on_error", "stop") != "stop"
 
     def build_tokenizer(self) -> Any:
         """The experiment's trained tokenizer; None when the configuration has none.

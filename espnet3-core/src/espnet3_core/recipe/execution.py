@@ -101,6 +101,7 @@ class Execution:
             continued_by=plan.continued_by(stage, nodes),
             versions=dict(self.versions),
             git=logs.git_state(self.context.recipe.directory),
+            facts=dict(before.facts) if continues and before else {},
             seconds=before.seconds if continues and before else 0.0,
             started=_now(),
             command=list(self.command),
@@ -112,7 +113,7 @@ class Execution:
 
     def _end(self, record: StageRecord, start: float) -> None:
         record.finished, record.seconds = _now(), round(record.seconds + time.monotonic() - start, 3)
-        record.facts = dict(self.context.notes.facts)
+        record.facts |= self.context.notes.facts
 
     def _succeed(self, record: StageRecord) -> None:
         context, stage, experiment = self.context, self.context.stage, self.context.experiment
@@ -137,25 +138,26 @@ def _tell(record: StageRecord, error: BaseException) -> None:
     logging.getLogger().info("%s failed\n%s", record.stage, trace)
 
 
-def stage_function(stage: StageSpec, recipe: Recipe) -> Callable[[StageContext], Any]:
-    """The function of a stage.
+def stage_function(
+    stage: StageSpec, recipe: Recipe, named: str | Callable[[StageContext], Any] | None = None
+) -> Callable[[StageContext], Any]:
+    """The function of a stage: the one that runs it, or another that its record names.
 
     Raises:
         UserError: There is none of that name.
     """
-    if not isinstance(stage.run, str):
-        return stage.run
+    named = stage.run if named is None else named
+    if not isinstance(named, str):
+        return named
     from importlib import import_module
 
-    module, _, attribute = stage.run.partition(":")
+    module, _, attribute = named.partition(":")
     try:
         function = getattr(import_module(module), attribute)
     except (ModuleNotFoundError, AttributeError) as error:
         if isinstance(error, ModuleNotFoundError) and not module.startswith(error.name or "\0"):
             raise
-        raise UserError(
-            f"stage {stage.name} of {recipe.system_ref}: there is no function {stage.run}"
-        ) from error
+        raise UserError(f"stage {stage.name} of {recipe.system_ref}: there is no function {named}") from error
     return function  # type: ignore[no-any-return]
 
 

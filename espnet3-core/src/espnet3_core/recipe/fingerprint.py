@@ -193,21 +193,23 @@ def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     for key in dict.fromkeys([*new, *old]):
         before, after = old.get(key, _ABSENT), new.get(key, _ABSENT)
         if before != after:
-            named = not key.startswith("file.") or (_names(key, old) and _names(key, new))
+            named = not key.startswith("file.") or (naming(key, old) and naming(key, new))
             (lines if named else implied).append(_change(key, before, after))
     return lines or implied
 
 
-def _names(key: str, parts: Mapping[str, Any]) -> bool:
-    """Whether a value among the parts is the path of ``file.<path>``."""
+def naming(key: str, parts: Mapping[str, Any]) -> list[str]:
+    """Keys among the parts whose value is the path of ``file.<path>``."""
     text = key.removeprefix("file.")
-    return any(value == text or (isinstance(value, list) and text in value) for value in parts.values())
+    return [
+        name for name, value in parts.items() if value == text or (isinstance(value, list) and text in value)
+    ]
 
 
 def _change(key: str, before: Any, after: Any) -> str:
     group, _, rest = key.partition(".")
     if group == "after":
-        return f"stage {rest} has new outputs"
+        return f"stage {rest} is not finished" if after is None else f"stage {rest} has new outputs"
     if group == "code":
         return f"{rest} is gone" if after is _ABSENT else f"{rest} was changed"
     if group in ("file", "data"):

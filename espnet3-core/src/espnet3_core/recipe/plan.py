@@ -21,7 +21,8 @@ from espnet3_core.recipe.fingerprint import (
     is_below,
     outputs_digest,
 )
-from espnet3_core.recipe.records import StageRecord, read_record, variant
+from espnet3_core.recipe.policies import advice, allowed
+from espnet3_core.recipe.records import UNFINISHED, StageRecord, read_record, variant
 from espnet3_core.recipe.stages import CONTINUED_BY
 from espnet3_core.specs import StageSpec, SystemSpec
 
@@ -41,6 +42,7 @@ class Decision:
         parts: What its fingerprint covers now.
         record: Its last execution.
         problems: Why its data cannot be read, by key.
+        advice: What of ``training.resume`` would allow the changes.
     """
 
     status: Status
@@ -49,6 +51,7 @@ class Decision:
     parts: Parts = field(default_factory=dict, repr=False)
     record: StageRecord | None = field(default=None, repr=False)
     problems: Mapping[str, UserError] = field(default_factory=dict, repr=False)
+    advice: str = ""
 
     @property
     def runs(self) -> bool:
@@ -132,8 +135,12 @@ def decide(context: StageContext, system: SystemSpec) -> Decision:
         return replace(decision, status="running", reasons=(f"process {record.pid} on {record.host}",))
     if context.force:
         return replace(decision, status="forced")
-    changed = tuple(changes(_comparable(stage, system, record.parts, parts), parts))
+    old = _comparable(stage, system, record.parts, parts)
     started = stage.on_stale == "refuse" and stage_result(stage, experiment, context.stems) is not None
+    if started:
+        decision = replace(decision, advice=advice(old, parts))
+        old = allowed(context, old, parts)
+    changed = tuple(changes(old, parts))
     if record.state != "done":
         state: Status = "failed" if record.state == "failed" else "interrupted"
         if changed and started:
@@ -148,6 +155,8 @@ def decide(context: StageContext, system: SystemSpec) -> Decision:
     more = _raised(record.continued_by, continued_by(stage, {r: context.node(r) for r in stage.roles}))
     if more:
         return replace(decision, status="continues", reasons=tuple(more))
+    if record.facts.get(UNFINISHED):
+        return replace(decision, status="continues", reasons=(str(record.facts[UNFINISHED]),))
     return replace(decision, status="up to date")
 
 
@@ -186,6 +195,7 @@ def refusal(
     stage: StageSpec,
     reasons: Sequence[str],
     problems: Mapping[str, UserError] | None = None,
+    advice: str = "",
 ) -> UserError:
     """Why a stage is not run over its former outputs, and what can be done."""
     if problems:
@@ -196,5 +206,6 @@ def refusal(
         hint=(
             "--tag NAME keeps both; --force moves the old checkpoints aside and starts anew; "
             "with the former values the same command continues"
+            + (f"; {advice} goes on with the new ones" if advice else "")
         ),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -263,12 +263,12 @@ def find_recipes(directory: Path, limit: int = 20) -> list[Path]:
     roots = [directory, directory.parent, *(parent / "recipes" for parent in (directory, *directory.parents))]
     patterns: Sequence[str] = (RECIPE_FILE, f"*/{RECIPE_FILE}", f"*/*/{RECIPE_FILE}", f"*/*/*/{RECIPE_FILE}")
     for index, root in enumerate(roots):
-        if not root.is_dir():
+        if root == root.parent or not root.is_dir():  # what is below / is no place of recipes, and much
             continue
         for pattern in patterns[: 2 if index == 1 else 4]:
-            for file in sorted(root.glob(pattern)):
-                found.setdefault(file.parent)
-        if found or len(found) >= limit:
+            with suppress(OSError):  # folders that may not be read, or are gone meanwhile
+                found.update(dict.fromkeys(file.parent for file in sorted(root.glob(pattern))))
+        if found:
             break
     return list(found)[:limit]
 

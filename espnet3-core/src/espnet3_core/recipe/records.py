@@ -13,6 +13,9 @@ from typing import Any, Literal
 from espnet3_core.files import atomic_write_json
 from espnet3_core.specs import StageSpec
 
+UNFINISHED = "unfinished"
+"""The fact that a stage has ended and left something undone, in words: it goes on when it runs again."""
+
 State = Literal["running", "done", "failed", "interrupted"]
 
 

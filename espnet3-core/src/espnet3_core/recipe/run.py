@@ -79,7 +79,7 @@ class _Stopped(KeyboardInterrupt):
 
 @contextmanager
 def stoppable() -> Iterator[None]:
-    """Within a block, SIGTERM (a cluster's time limit) stops the run as Ctrl-C does."""
+    """Within a block, SIGTERM and SIGUSR1 (a cluster's time limit) stop the run as Ctrl-C does."""
 
     def stop(signum: int, frame: FrameType | None) -> None:
         raise _Stopped(signum)
@@ -87,12 +87,12 @@ def stoppable() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    former = signal.getsignal(signal.SIGTERM)
-    if former is not signal.SIG_DFL:
-        yield
-        return
-    signal.signal(signal.SIGTERM, stop)
+    numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGUSR1") if hasattr(signal, name)]
+    free = [number for number in numbers if signal.getsignal(number) is signal.SIG_DFL]
+    for number in free:
+        signal.signal(number, stop)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, former)
+        for number in free:
+            signal.signal(number, signal.SIG_DFL)

@@ -21,6 +21,7 @@ from espnet3_core.recipe.context import StageContext
 from espnet3_core.recipe.execution import Execution, stage_function
 from espnet3_core.recipe.experiment import Experiment
 from espnet3_core.recipe.fingerprint import changes
+from espnet3_core.recipe.policies import advice, allowed
 from espnet3_core.recipe.recipe import Recipe, stem_of
 from espnet3_core.recipe.records import StageRecord, read_record
 from espnet3_core.recipe.selection import roles_of
@@ -35,8 +36,8 @@ class StageOutcome:
 
     Attributes:
         stage: Its name.
-        action: ``ran``, ``skipped`` because it is up to date, or, in a dry run, ``would run`` or
-            ``would refuse``.
+        action: ``ran``, ``skipped`` because it is up to date, or, in a dry run, ``would run``,
+            ``would refuse`` or ``not reached`` behind a stage that refuses.
         why: Status and reasons.
         seconds: How long it took.
     """
@@ -132,15 +133,20 @@ class Session:
 
     def dry_run(self, selected: Sequence[StageSpec]) -> RunResult:
         """Tell what :meth:`run` would do, and touch nothing."""
-        outcomes, running = [], set[str]()
+        outcomes, running, refused = [], set[str](), ""
         for stage in selected:
             decision = plan.decide(self.context(stage), self.system)
             why, runs = decision.text, decision.runs
             before = [name for name in stage.after if name in running]
             if not runs and not decision.refused and before:
                 runs, why = True, f"{', '.join(before)} would run before it"
-            action = "would refuse" if decision.refused else "would run" if runs else "skipped"
-            if runs:
+            if refused:
+                action, why = "not reached", f"{refused} would refuse"
+            elif decision.refused:
+                action, refused = "would refuse", stage.name
+            else:
+                action = "would run" if runs else "skipped"
+            if action == "would run":
                 running.add(stage.name)
             outcomes.append(StageOutcome(stage.name, action, why))
             logger.info("%s: %s (%s)", stage.name, action, why)
@@ -163,12 +169,19 @@ class Session:
                     "if that machine has lost it, --force starts anew",
                 )
             if decision.refused:
-                raise plan.refusal(self.experiment, stage, decision.reasons, decision.problems)
+                raise plan.refusal(
+                    self.experiment, stage, decision.reasons, decision.problems, decision.advice
+                )
             if not decision.runs:
                 self._say_skipped(stage, decision.record)
                 outcomes.append(StageOutcome(stage.name, "skipped", decision.text))
+                if stage.when_skipped is not None:
+                    stage_function(stage, self.recipe, stage.when_skipped)(context)
                 continue
-            self._protect_trained(stage, decision)
+            if self._kept_for_trained(context, decision):
+                logger.info("%s: kept as the model was trained with it (%s)", stage.name, decision.text)
+                outcomes.append(StageOutcome(stage.name, "skipped", decision.text))
+                continue
             self._protect_unrecorded(context, decision)
             seconds = self._run_stage(context, decision)
             outcomes.append(StageOutcome(stage.name, "ran", decision.text, seconds))
@@ -198,17 +211,29 @@ class Session:
             groups = ("after.", "data.", "file.")
             old = {key: value for key, value in record.parts.items() if not key.startswith(groups)}
             new = {key: value for key, value in plan.own_parts(context).items() if not key.startswith(groups)}
-            if reasons := changes(old, new):
-                raise plan.refusal(self.experiment, stage, reasons)
+            if reasons := changes(allowed(context, old, new), new):
+                raise plan.refusal(self.experiment, stage, reasons, advice=advice(old, new))
 
-    def _protect_trained(self, stage: StageSpec, decision: plan.Decision) -> None:
-        """Stages before training do not overwrite what a trained model was made with."""
-        if decision.status != "stale" or not stage.outputs or stage.on_stale == "refuse":
-            return
+    def _kept_for_trained(self, context: StageContext, decision: plan.Decision) -> bool:
+        """Stages before training do not overwrite what a trained model was made with.
+
+        Returns:
+            Whether the stage is left as it is: training goes on with what was changed, or has done so.
+        """
+        stage, record, new = context.stage, decision.record, decision.parts
+        if decision.status != "stale" or not stage.outputs or stage.on_stale == "refuse" or record is None:
+            return False
         for later in self.system.stages:
             trained = later.on_stale == "refuse" and stage.name in later.after
-            if trained and plan.stage_result(later, self.experiment, self.stems) is not None:
-                raise plan.refusal(self.experiment, later, decision.reasons, decision.problems)
+            if not trained or plan.stage_result(later, self.experiment, self.stems) is None:
+                continue
+            training = read_record(plan.record_path(self.experiment, later, self.stems))
+            old = allowed(context, record.parts, new, training.parts if training else None)
+            if plan.missing_outputs(record, self.experiment) or changes(old, new):
+                reasons, problems = decision.reasons, decision.problems
+                raise plan.refusal(self.experiment, later, reasons, problems, advice(record.parts, new))
+            return True
+        return False
 
     def _protect_unrecorded(self, context: StageContext, decision: plan.Decision) -> None:
         """A model whose record was lost is not trained on with another configuration."""

@@ -12,6 +12,7 @@ LAST_BY_DEFAULT = "measure"
 
 _LOADING = ("training.batch.workers", "training.batch.pin_memory")
 _AUGMENTATION = ("training.dataset.transforms", "training.dataset.builder")
+_BAD_DATA = ("training.dataset.on_error", "training.dataset.max_errors")
 _HARDWARE = tuple(
     f"training.trainer.{key}"
     for key in (
@@ -50,7 +51,7 @@ COLLECT_STATS = StageSpec(
     run="espnet3_core.train.statistics:collect_stats",
     roles=("training",),
     inputs=("training.dataset", "training.tokenizer", "training.model", "training.collator"),
-    neutral=_AUGMENTATION,
+    neutral=(*_AUGMENTATION, *_BAD_DATA),
     after=("create_dataset", "train_tokenizer"),
     outputs=("stats",),
     summary="measure lengths and feature statistics",
@@ -62,11 +63,11 @@ TRAIN = StageSpec(
     roles=("training",),
     inputs=(
         "training.seed", "training.dataset", "training.tokenizer", "training.model", "training.optimizer",
-        "training.scheduler", "training.parameters", "training.batch", "training.collator",
-        "training.init_from", "training.callbacks", "training.module", "training.trainer_class",
-        "training.trainer",
+        "training.scheduler", "training.optimizers", "training.parameters", "training.batch",
+        "training.collator", "training.init_from", "training.callbacks", "training.module",
+        "training.trainer_class", "training.trainer",
     ),
-    neutral=("training.dataset.builder", *_LOADING, *_HARDWARE, *_HOW_LONG),
+    neutral=("training.dataset.builder", *_BAD_DATA, *_LOADING, *_HARDWARE, *_HOW_LONG),
     after=("create_dataset", "train_tokenizer", "collect_stats"),
     outputs=("checkpoints",),
     on_stale="refuse",
@@ -79,15 +80,19 @@ INFER = StageSpec(
     run="espnet3_core.infer.stage:infer",
     roles=("training", "inference"),
     inputs=("inference",),
-    neutral=("inference.batch", "inference.executor", "inference.device"),
+    neutral=(
+        "inference.batch", "inference.executor", "inference.device",
+        "inference.on_error", "inference.max_errors",
+    ),
     after=("train_tokenizer", "train"),
     outputs=("{inference}/*/results.jsonl",),
     summary="decode the test sets",
-)
+)  # fmt: skip
 
 MEASURE = StageSpec(
     name="measure",
     run="espnet3_core.measure.stage:measure",
+    when_skipped="espnet3_core.measure.stage:show_scores",
     roles=("training", "inference", "metrics"),
     inputs=("metrics", "inference.test_sets"),
     after=("infer",),

@@ -15,14 +15,18 @@ from lightning.fabric.plugins import TorchCheckpointIO
 
 
 class DirectCheckpointIO(TorchCheckpointIO):
-    """``torch.save`` to the path that is asked for."""
+    """``torch.save`` to the path that is asked for.
+
+    The stream is Python's own: torch's tells of a full disk without the system's error number.
+    """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         """Write a checkpoint; the folder exists."""
         if storage_options is not None or "://" in str(path):
             super().save_checkpoint(checkpoint, path, storage_options)
-        else:
-            torch.save(checkpoint, path)
+            return
+        with open(path, "wb") as stream:
+            torch.save(checkpoint, stream)
 
 
 def write_directly(strategy: Any) -> None:

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 from espnet3_core.errors import UserError
 from espnet3_core.files import atomic_open, atomic_write_json
 from espnet3_core.names import did_you_mean
+from espnet3_core.train.states import LAST, PREVIOUS
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 logger = logging.getLogger(__name__)
 
-LAST = "last.ckpt"
 INDEX = "index.json"
 
 
@@ -53,6 +53,7 @@ class Selection:
         keep: How many are kept.
         kept: The best first.
         average: File of their average, when it is wanted and there is one.
+        averaged: The models in it.
     """
 
     monitor: str
@@ -60,6 +61,7 @@ class Selection:
     keep: int
     kept: list[Kept] = field(default_factory=list)
     average: str | None = None
+    averaged: list[Kept] = field(default_factory=list)
 
     def wants(self, value: float) -> bool:
         """Whether a model with this value is among the best. NaN never is."""
@@ -84,11 +86,26 @@ class Selection:
     @classmethod
     def from_dict(cls, state: Mapping[str, Any]) -> Selection:
         """What :meth:`to_dict` wrote."""
-        return cls(**{**state, "kept": [Kept(**kept) for kept in state["kept"]]})
+        models = {key: [Kept(**kept) for kept in state.get(key, ())] for key in ("kept", "averaged")}
+        return cls(**{**state, **models})
+
+    def to_index(self) -> dict[str, Any]:
+        """Its table in ``index.json``."""
+        average = {"file": self.average, "sources": [asdict(kept) for kept in self.averaged]}
+        table = {key: value for key, value in self.to_dict().items() if key != "averaged"}
+        return {**table, "average": average if self.average else None}
+
+    @classmethod
+    def from_index(cls, table: Mapping[str, Any]) -> Selection:
+        """What :meth:`to_index` wrote."""
+        average = table["average"] or {"file": None, "sources": []}
+        return cls.from_dict({**table, "average": average["file"], "averaged": average["sources"]})
 
 
 def save_weights(path: Path, weights: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
     """Write a state dict as safetensors, atomically. Tied weights are written under each of their names.
+
+    Equal weights and metadata make equal bytes, so that files can be compared by their hash.
 
     Raises:
         UserError: The disk is full or read-only.
@@ -103,26 +120,17 @@ def save_weights(path: Path, weights: Mapping[str, Tensor], metadata: Mapping[st
     }
     header = {key: value if isinstance(value, str) else json.dumps(value) for key, value in metadata.items()}
     with atomic_open(path, "wb") as stream:
-        stream.write(save(tensors, metadata=header))
+        stream.write(_in_order(save(tensors, metadata=header)))
 
 
-def average_weights(paths: Sequence[Path]) -> dict[str, Tensor]:
-    """Mean of the real-valued tensors of several files, in float64; the others are those of the last file."""
-    import torch
-    from safetensors import safe_open
-
-    result: dict[str, Tensor] = {}
-    files: list[Any] = [safe_open(str(path), framework="pt") for path in paths]
-    for name in files[-1].keys():  # noqa: SIM118 - not a mapping
-        tensors = [file.get_tensor(name) for file in files]
-        newest = tensors[-1]
-        if newest.is_floating_point() or newest.is_complex():
-            total = torch.zeros_like(newest, dtype=torch.promote_types(newest.dtype, torch.float64))
-            for tensor in tensors:
-                total += tensor
-            newest = (total / len(tensors)).to(newest.dtype)
-        result[name] = newest
-    return result
+def _in_order(content: bytes) -> bytes:
+    """A safetensors file with sorted metadata: the library writes them in a random order."""
+    size = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + size])
+    header["__metadata__"] = dict(sorted(header.get("__metadata__", {}).items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)  # tensors begin at a multiple of eight bytes
+    return len(text).to_bytes(8, "little") + text + content[8 + size :]
 
 
 def read_index(directory: Path) -> dict[str, Any]:
@@ -141,10 +149,7 @@ def read_index(directory: Path) -> dict[str, Any]:
 
 def write_index(directory: Path, selections: Sequence[Selection], last: Mapping[str, Any] | None) -> None:
     """Write ``index.json``."""
-    tables = [selection.to_dict() for selection in selections]
-    for table in tables:
-        if table["average"]:
-            table["average"] = {"file": table["average"], "sources": [kept["file"] for kept in table["kept"]]}
+    tables = [selection.to_index() for selection in selections]
     atomic_write_json(directory / INDEX, {"last": dict(last) if last else None, "selections": tables})
 
 
@@ -182,18 +187,14 @@ def resolve_checkpoint(experiment: Path, which: str) -> Path:
 
 
 def _named(directory: Path, word: str, monitor: str) -> Path:
-    if word == "last":
-        return directory / LAST
-    selections = [
-        Selection.from_dict({**table, "average": None})
-        for table in read_index(directory).get("selections", [])
-    ]
-    averages = [table["average"] for table in read_index(directory).get("selections", [])]
-    for selection, average in zip(selections, averages, strict=True):
+    if word == "last":  # a crash may have come between its two names
+        return directory / (LAST if (directory / LAST).exists() else PREVIOUS)
+    for table in read_index(directory).get("selections", []):
+        selection = Selection.from_index(table)
         if monitor not in ("", selection.monitor):
             continue
-        if word == "average" and average:
-            return directory / str(average["file"])
+        if word == "average" and selection.average:
+            return directory / selection.average
         if word == "best" and selection.kept:
             return directory / selection.kept[0].file
         break
@@ -266,21 +267,36 @@ def load_weights(model: nn.Module, path: Path) -> None:
         UserError: The file cannot be read, or is of another model: names or shapes differ.
     """
     state = load_state(path)
-    own = model.state_dict()
-    missing = [name for name in own if name not in state and not name.endswith("_extra_state")]
-    unexpected = [name for name in state if name not in own]
-    shapes = [
-        f"{name} {tuple(state[name].shape)} instead of {tuple(own[name].shape)}"
-        for name in own
-        if name in state and getattr(own[name], "shape", None) != state[name].shape
-    ]
-    problems = [_some("missing", missing), _some("unexpected", unexpected), _some("of another shape", shapes)]
-    if any(problems):
+    if problems := other_weights(shapes_of(model.state_dict()), shapes_of(state)):
         raise UserError(
-            f"{path} is a checkpoint of another model: {'; '.join(filter(None, problems))}",
+            f"{path} is a checkpoint of another model: {problems}",
             hint="use the configuration it was trained with, or another checkpoint",
         )
     model.load_state_dict(state, strict=False)
+
+
+def shapes_of(state: Mapping[str, Any]) -> dict[str, tuple[int, ...] | None]:
+    """The shape of each tensor of a state dict; None for other values."""
+    return {
+        name: tuple(value.shape) if hasattr(value, "shape") else None
+        for name, value in state.items()
+        if not name.endswith("_extra_state")
+    }
+
+
+def other_weights(
+    own: Mapping[str, tuple[int, ...] | None], found: Mapping[str, tuple[int, ...] | None]
+) -> str:
+    """How the shapes in a checkpoint differ from a model's own, in words; empty when they do not."""
+    missing = [name for name in own if name not in found]
+    unexpected = [name for name in found if name not in own]
+    shapes = [
+        f"{name} {found[name]} instead of {shape}"
+        for name, shape in own.items()
+        if name in found and found[name] != shape
+    ]
+    problems = [_some("missing", missing), _some("unexpected", unexpected), _some("of another shape", shapes)]
+    return "; ".join(filter(None, problems))
 
 
 def _some(what: str, names: Sequence[str], shown: int = 4) -> str:

@@ -45,7 +45,7 @@ class SGDConfig:
     lr: float = 1e-2
     """Learning rate; schedules scale it."""
     momentum: float = 0.0
-    """Momentum."""
+    """Share of the former step that is kept in the next; 0 for none."""
     nesterov: bool = False
     """Nesterov's momentum."""
     weight_decay: float = 0.0
@@ -99,7 +99,7 @@ class ReduceOnPlateauConfig:
     """Lower the learning rate when a monitored value stops improving."""
 
     monitor: str = "valid/loss"
-    """Logged value."""
+    """Logged value that has to improve, for example ``valid/loss``."""
     mode: Literal["min", "max"] = "min"
     """Whether lower or higher is better."""
     factor: float = 0.5

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from espnet3_core.data.bad_data import BAD_DATA, BadData, broken_lines
 from espnet3_core.data.dataset import PreparedDataset
 
 if TYPE_CHECKING:
@@ -31,3 +32,30 @@ def prepared(
         seed=config.seed,
         training=training,
     )
+
+
+def bad_data(context: StageContext, split: str, dataset: PreparedDataset, *, anew: bool) -> BadData:
+    """The list of a training or validation set's bad utterances, with the broken lines of its manifest.
+
+    Args:
+        context: Of the stage.
+        split: ``train`` or ``valid``.
+        dataset: The data set.
+        anew: Whether reading begins, and is not continued.
+
+    Raises:
+        UserError: There are too many.
+    """
+    config = context.config("training").dataset
+    found = BadData(
+        config.on_error,
+        config.max_errors,
+        count=len(dataset),
+        file=context.experiment.directory / BAD_DATA / f"{split}.jsonl",
+        name=f"dataset.{split}",
+        key="training.dataset.on_error",
+    )
+    if anew:
+        found.start_anew(write=context.rank == 0)
+    found.report(broken_lines(dataset.dataset))
+    return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -13,7 +14,8 @@ from typing import Any, cast
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 
-from espnet3_core.files import atomic_write_text, disk_errors, make_directory
+from espnet3_core.files import atomic_write_text, disk_errors, make_directory, remove_leftovers
+from espnet3_core.train.meter import Meter
 from espnet3_core.train.outputs import batch_size
 from espnet3_core.train.position import Position
 
@@ -24,19 +26,21 @@ class Journal(Callback):
     """Writes records on rank 0 and passes them on.
 
     A record has ``kind`` (``interval``, ``valid``, ``epoch``), ``epoch`` counted from 0, ``step`` (optimizer
-    steps done), the values, and in intervals ``lr``, ``utterances_per_second``, ``padding`` (share of padded
-    samples) and ``data_wait`` (share of the time). Interval values are those of rank 0; the others are means
-    over all ranks.
+    steps done), the values, and in intervals ``lr``, ``utterances_per_second``, ``step_time`` (seconds per
+    optimizer step, waits included), ``data_wait`` (share of the time) and ``padding`` (share of padded
+    samples). Named optimizers have ``lr/<name>`` and, for their own steps, ``updates/<name>``. Interval
+    values are those of rank 0; the others are means over all ranks.
 
     Args:
         path: ``metrics.jsonl``.
         listeners: Called with each record: progress display.
+        meter: Measures where the time goes.
     """
 
-    def __init__(self, path: Path, listeners: tuple[Listener, ...] = ()) -> None:
+    def __init__(self, path: Path, listeners: tuple[Listener, ...] = (), meter: Meter | None = None) -> None:
         self.path = path
         self.listeners = listeners
-        self._meter = _Meter()
+        self._meter = meter or Meter()
         self._last_step = 0
         self._epoch_started = 0.0
         self._validated = False
@@ -46,6 +50,7 @@ class Journal(Callback):
         self._last_step = position.step
         if not self.path.exists():
             return
+        remove_leftovers(self.path.parent, f"{self.path.name}.*")
         kept = [
             line for line in self.path.read_text(encoding="utf-8").splitlines() if _before(line, position)
         ]
@@ -60,7 +65,7 @@ class Journal(Callback):
         """Start the clocks."""
         self._epoch_started = time.monotonic()
         self._validated = False
-        self._meter.restart()
+        self._meter.restart(trainer.global_step, trainer.train_dataloader)
 
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
@@ -73,7 +78,8 @@ class Journal(Callback):
     ) -> None:
         """Count the batch, and write an interval record when one is due."""
         module: Any = pl_module
-        self._meter.count(batch_size(batch) if isinstance(batch, Mapping) else 0, module.batch_padding)
+        size = batch_size(batch) if isinstance(batch, Mapping) else 0
+        self._meter.count(size, module.batch_padding, trainer.strategy.root_device.type == "cuda")
         step = trainer.global_step
         due = (
             step % max(cast(Any, trainer).log_every_n_steps, 1) == 0 or step == 1
@@ -83,12 +89,12 @@ class Journal(Callback):
         self._last_step = step
         means = {f"train/{name}": value for name, value in module.interval_means.means().items()}
         module.interval_means.reset()
-        facts = {"epoch": trainer.current_epoch, "step": step, **learning_rates(trainer)}
-        self.write(trainer, {"kind": "interval", **facts, **means, **self._meter.read()})
+        facts = {"epoch": trainer.current_epoch, "step": step, **module.optimizer_facts()}
+        self.write(trainer, {"kind": "interval", **facts, **means, **self._meter.read(step)})
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the values of a validation."""
-        self._meter.restart_wait()
+        self._meter.validated()
         if not trainer.sanity_checking:
             self._validated = True
             self._write_means(trainer, pl_module, "valid", ("valid/",))
@@ -103,8 +109,16 @@ class Journal(Callback):
         extra = {"partial": True} if partial else {}
         which = ("train/", "valid/") if self._validated else ("train/",)
         self._write_means(
-            trainer, pl_module, "epoch", which, **learning_rates(trainer), seconds=seconds, **extra
+            trainer, pl_module, "epoch", which, **module.optimizer_facts(), seconds=seconds, **extra
         )
+
+    def on_save_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """What a checkpoint does not repeat must be on the disk before it."""
+        if trainer.is_global_zero and self.path.exists():
+            with disk_errors(self.path), self.path.open("a", encoding="utf-8") as stream:
+                os.fsync(stream.fileno())
 
     def _write_means(
         self, trainer: Trainer, pl_module: LightningModule, kind: str, prefixes: tuple[str, ...], **extra: Any
@@ -126,12 +140,6 @@ class Journal(Callback):
         numbers = _numbers(record)
         for sink in trainer.loggers:
             sink.log_metrics(numbers, step=record["step"])
-
-
-def learning_rates(trainer: Trainer) -> dict[str, float]:
-    """Learning rate of each parameter group as it stands for the next step: ``lr``, ``lr/1``, …"""
-    groups = [group for optimizer in trainer.optimizers for group in optimizer.param_groups]
-    return {f"lr/{index}" if index else "lr": float(group["lr"]) for index, group in enumerate(groups)}
 
 
 def _numbers(record: Mapping[str, Any]) -> dict[str, float]:
@@ -170,43 +178,3 @@ def _before(line: str, position: Position) -> bool:
             record["step"] < position.step or (record["step"] == position.step and not position.after_batch)
         )
     return bool(record["epoch"] < position.epoch)
-
-
-class _Meter:
-    """Throughput between two interval records, by the wall clock."""
-
-    def __init__(self) -> None:
-        self.restart()
-
-    def restart(self) -> None:
-        now = time.monotonic()
-        self._start = self._idle_since = now
-        self._waited = 0.0
-        self._utterances = 0
-        self._filled = self._whole = 0.0
-
-    def restart_wait(self) -> None:
-        """Time spent on a validation is neither training nor waiting for data."""
-        now = time.monotonic()
-        self._start += now - self._idle_since
-        self._idle_since = now
-
-    def arrived(self) -> None:
-        self._waited += time.monotonic() - self._idle_since
-
-    def count(self, utterances: int, padding: tuple[float, float]) -> None:
-        self._idle_since = time.monotonic()
-        self._utterances += utterances
-        self._filled += padding[0]
-        self._whole += padding[1]
-
-    def read(self) -> dict[str, float]:
-        seconds = max(time.monotonic() - self._start, 1e-9)
-        found = {
-            "utterances_per_second": round(self._utterances / seconds, 3),
-            "data_wait": round(self._waited / seconds, 4),
-        }
-        if self._whole:
-            found["padding"] = round(1 - self._filled / self._whole, 4)
-        self.restart()
-        return found

@@ -10,7 +10,8 @@ repeated by one rank alone, and training stops with a message.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -101,6 +102,20 @@ class MemoryGuard:
                 raise
         self._report(batch)
         return self._in_parts(batch, keep_last=True)
+
+    @contextmanager
+    def whole(self, batch: Batch) -> Iterator[None]:
+        """Say so where memory runs out with a batch that cannot be split.
+
+        Raises:
+            UserError: It did.
+        """
+        try:
+            yield
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise _cannot(batch, "which named optimizers (training.optimizers) do not split") from error
 
     def _forward(self, batch: Batch) -> StepOutput:
         output: StepOutput = self.module(batch)

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import math
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
 
 import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 
+from espnet3_core.component import Component
 from espnet3_core.config.roles import TrainingConfig
-from espnet3_core.errors import UserError
 from espnet3_core.train.accumulators import MeanAccumulator, gather
 from espnet3_core.train.finite import FiniteGuard
 from espnet3_core.train.memory import MemoryGuard
-from espnet3_core.train.outputs import FieldSelector, StepOutput, step_output
+from espnet3_core.train.outputs import FieldSelector, StepOutput, is_empty, step_output
 from espnet3_core.train.parameters import check_group_options, freeze, parameter_groups
+from espnet3_core.train.schedules import schedule_entry
 
 logger = logging.getLogger(__name__)
 
@@ -41,14 +41,14 @@ class TrainingModule(LightningModule):
         self.training_config = training
         self.frozen = freeze(model, training.parameters)
         self.select_fields = FieldSelector(model)
-        self.guard = FiniteGuard()
+        self.guard = FiniteGuard(training.max_bad_steps)
         self.memory = MemoryGuard(self)
         self.epoch_means = MeanAccumulator()
         self.interval_means = MeanAccumulator()
         self.valid_means = MeanAccumulator()
         self.latest: dict[str, float] = {}
         self.batch_padding: tuple[float, float] = (0.0, 0.0)
-        self._saved_means: dict[str, list[Any]] | None = None
+        self._saved_means: dict[str, Any] | None = None
 
     def forward(self, batch: Mapping[str, Any]) -> StepOutput:
         """Run the model on a batch."""
@@ -56,11 +56,17 @@ class TrainingModule(LightningModule):
 
     def training_step(self, batch: Mapping[str, Any], batch_idx: int) -> Tensor:
         """Loss of a micro-batch; its scalars are added to the running means."""
-        output = self.memory.step(batch)
-        finite = self.guard.watch(output.loss, batch, self.trainer)
-        self.epoch_means.add(output.stats, output.weight, finite)
-        self.interval_means.add(output.stats, output.weight, finite)
+        self.guard.before_forward(self.model)
+        return self.count(self.memory.step(batch), batch, self.guard)
+
+    def count(self, output: StepOutput, batch: Mapping[str, Any], guard: FiniteGuard) -> Tensor:
+        """Add a micro-batch to the running means if its loss is finite; the loss to differentiate."""
         loss: Tensor = output.loss
+        counts = guard.watch(loss, batch, self.trainer)
+        if is_empty(batch):
+            counts, loss = torch.zeros_like(counts), loss * 0
+        self.epoch_means.add(output.stats, output.weight, counts)
+        self.interval_means.add(output.stats, output.weight, counts)
         return loss
 
     def backward(self, loss: Tensor, *args: Any, **options: Any) -> None:
@@ -70,7 +76,8 @@ class TrainingModule(LightningModule):
     def validation_step(self, batch: Mapping[str, Any], batch_idx: int) -> None:
         """Add a batch to the validation means."""
         output = self.memory.evaluate(batch)
-        self.valid_means.add(output.stats, output.weight)
+        if not is_empty(batch):
+            self.valid_means.add(output.stats, output.weight)
 
     def on_before_optimizer_step(self, optimizer: Any) -> None:
         """Leave out a step whose loss was not finite on any rank.
@@ -80,6 +87,13 @@ class TrainingModule(LightningModule):
         """
         self.guard.before_step(self.trainer)
 
+    def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
+        """Step a schedule; one that counts optimizer steps stays where it is when a step was left out."""
+        configs: Any = self.trainer.lr_scheduler_configs
+        by_step = any(entry.scheduler is scheduler and entry.interval == "step" for entry in configs)
+        if not (by_step and self.guard.left_out):
+            super().lr_scheduler_step(scheduler, metric)
+
     def on_train_epoch_start(self) -> None:
         """Begin the means of an epoch, or go on with those of the checkpoint."""
         saved, self._saved_means = self._saved_means, None
@@ -88,6 +102,9 @@ class TrainingModule(LightningModule):
             return
         self.epoch_means.load(saved["epoch"], self.device)
         self.interval_means.load(saved["interval"], self.device)
+        self.latest.update(saved["latest"])
+        latest = {name: torch.tensor(value, dtype=torch.float64) for name, value in self.latest.items()}
+        self.trainer.callback_metrics.update(latest)  # a schedule may wait for a validation that is past
 
     def on_validation_epoch_start(self) -> None:
         """Begin the means of a validation."""
@@ -104,11 +121,15 @@ class TrainingModule(LightningModule):
         for name, value in values.items():
             self.log(name, value, logger=False, rank_zero_only=False, batch_size=1)
 
-    def means_state(self) -> dict[str, list[Any]]:
-        """Running sums of every rank, for a checkpoint; a collective call."""
-        return {"epoch": gather(self.epoch_means.state()), "interval": gather(self.interval_means.state())}
+    def means_state(self) -> dict[str, Any]:
+        """Running sums of every rank and the values published last, for a checkpoint; a collective call."""
+        return {
+            "epoch": gather(self.epoch_means.state()),
+            "interval": gather(self.interval_means.state()),
+            "latest": dict(self.latest),
+        }
 
-    def load_means(self, state: Mapping[str, list[Any]], rank: int, ranks: int) -> None:
+    def load_means(self, state: Mapping[str, Any], rank: int, ranks: int) -> None:
         """Continue from :meth:`means_state`; with another number of ranks, rank 0 takes all sums."""
 
         def mine(states: list[Any]) -> list[Any]:
@@ -116,43 +137,48 @@ class TrainingModule(LightningModule):
                 return list(states[rank])
             return [] if rank else _merge(states)
 
-        self._saved_means = {key: mine(states) for key, states in state.items()}
+        self._saved_means = {
+            "epoch": mine(state["epoch"]),
+            "interval": mine(state["interval"]),
+            "latest": dict(state.get("latest", {})),
+        }
 
     def configure_optimizers(self) -> Any:
         """The optimizer and, when there is one, the schedule."""
         config = self.training_config
-        groups = parameter_groups(self.model, config.parameters)
-        optimizer = config.optimizer.build(parameters=groups, params=groups)
-        check_group_options(optimizer, config.parameters)
+        optimizer = self.make_optimizer(config.optimizer, parameter_groups(self.model, config.parameters))
+        if config.scheduler is None:
+            return optimizer
+        steps, per_epoch = planned_steps(self.trainer)
+        schedule = schedule_entry(
+            config.scheduler,
+            optimizer,
+            total_steps=steps,
+            steps_per_epoch=per_epoch,
+            every_epochs=self.trainer.check_val_every_n_epoch or 1,
+        )
+        return {"optimizer": optimizer, "lr_scheduler": schedule}
+
+    def optimizer_facts(self) -> dict[str, float]:
+        """Learning rate of each parameter group as it stands for the next step: ``lr``, ``lr/1``, …"""
+        return group_rates(
+            [group for optimizer in self.trainer.optimizers for group in optimizer.param_groups], "lr"
+        )
+
+    def make_optimizer(self, component: Component, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
+        """An optimizer over parameter groups."""
+        optimizer: torch.optim.Optimizer = component.build(parameters=groups, params=groups)
+        check_group_options(optimizer, self.training_config.parameters)
         if getattr(self.trainer.precision_plugin, "scaler", None) is None:
             # Fused optimizers could unscale gradients themselves. Lightning therefore refuses to clip them
             # under mixed precision, also where nothing scales gradients: with bf16, and on the CPU.
-            optimizer._step_supports_amp_scaling = False
-        if config.scheduler is None:
-            return optimizer
-        return {"optimizer": optimizer, "lr_scheduler": self._schedule(optimizer)}
+            cast(Any, optimizer)._step_supports_amp_scaling = False
+        return optimizer
 
-    def _schedule(self, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-        component = self.training_config.scheduler
-        assert component is not None
-        options = dict(component.options)
-        # Torch's own schedulers do not say when they want to be stepped: these two keys do.
-        chosen = {
-            key: options.pop(key) for key in ("interval", "monitor") if component.target and key in options
-        }
-        steps, per_epoch = planned_steps(self.trainer)
-        scheduler = dataclasses.replace(component, options=options).build(
-            optimizer=optimizer, total_steps=steps, steps_per_epoch=per_epoch
-        )
-        plateau = isinstance(scheduler, torch.optim.lr_scheduler.ReduceLROnPlateau)
-        interval = chosen.get("interval") or getattr(scheduler, "interval", "epoch" if plateau else "step")
-        if interval not in ("step", "epoch"):
-            raise UserError(f"training.scheduler.interval: {interval!r}", hint="'step' or 'epoch'")
-        entry: dict[str, Any] = {"scheduler": scheduler, "interval": interval}
-        if plateau:
-            entry["monitor"] = chosen.get("monitor") or getattr(scheduler, "monitor", "valid/loss")
-            entry["frequency"] = self.trainer.check_val_every_n_epoch or 1
-        return entry
+
+def group_rates(groups: Sequence[Mapping[str, Any]], name: str) -> dict[str, float]:
+    """Learning rates of parameter groups: ``<name>``, ``<name>/1``, …"""
+    return {f"{name}/{index}" if index else name: float(group["lr"]) for index, group in enumerate(groups)}
 
 
 def planned_steps(trainer: Any) -> tuple[int | float, int | float]:

@@ -82,6 +82,11 @@ def batch_size(batch: Mapping[str, Any]) -> int:
     return sizes[0] if sizes else 1
 
 
+def is_empty(batch: Mapping[str, Any]) -> bool:
+    """Whether no utterance of a batch could be read; another one's values stand in and count nothing."""
+    return "ids" in batch and not batch["ids"]
+
+
 def padding(batch: Mapping[str, Any]) -> tuple[float, float]:
     """How much of a batch is padding: (filled, all), in samples or frames of its first real-valued field."""
     for key, value in batch.items():
@@ -121,6 +126,10 @@ class FieldSelector:
         self._names = {p.name for p in named}
         self._required = [p.name for p in named if p.default is p.empty]
         self._checked: set[tuple[str, ...]] = set()
+
+    def takes(self, name: str) -> bool:
+        """Whether a field of this name is passed on."""
+        return self._everything or name in self._names
 
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, Any]:
         """The fields to pass.

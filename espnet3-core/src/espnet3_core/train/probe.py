@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from itertools import cycle, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ import torch
 from espnet3_core.config.roles import BatchConfig, TrainingConfig
 from espnet3_core.data.dataset import Key
 from espnet3_core.data.loader import within
+from espnet3_core.data.reading import Failed, Reader
 from espnet3_core.errors import UserError
 from espnet3_core.files import atomic_write_json
 from espnet3_core.infer.devices import to_device
@@ -59,6 +61,11 @@ def found_batch(context: StageContext, module: Any, trainer: Any, data: Any, *, 
     config: TrainingConfig = context.config("training")
     if not config.batch.auto:
         return config.batch
+    if config.optimizers:
+        raise UserError(
+            "training.batch.auto does not work with training.optimizers, whose turns it cannot try",
+            hint="set training.batch.seconds or training.batch.size",
+        )
     file = context.experiment.directory / "batch.json"
     lengths = data.train_set.lengths()
     if lengths is None:
@@ -168,7 +175,8 @@ class _Trial:
     def __init__(self, config: Any, module: Any, trainer: Any, data: Any) -> None:
         self.device, self.precision = trainer.strategy.root_device, trainer.precision_plugin
         self.limit = _limit(config.batch, self.device)
-        self.data = data
+        self.reader = Reader(data.train_set, lenient=config.dataset.on_error != "stop")
+        self.collator = data.collator
         self.model = self.precision.convert_module(copy.deepcopy(module.model)).to(self.device).train()
         groups = parameter_groups(self.model, config.parameters)
         self.optimizer = config.optimizer.build(parameters=groups, params=groups)
@@ -187,8 +195,11 @@ class _Trial:
         return _peak(self.device) <= self.limit
 
     def _step(self, keys: list[Key]) -> None:
-        items = [self.data.train_set[key] for key in keys]
-        fields = to_device(self.data.collator(items), self.device)
+        read = self.reader.__getitems__(keys)
+        if isinstance(read, Failed):
+            raise read.error
+        items = list(islice(cycle(read.items), len(keys)))  # others take the place of what cannot be read
+        fields = to_device(self.collator(items), self.device)
         with self.precision.train_step_context():
             loss = step_output(self.model(**self.select(fields)), fields).loss
         loss.backward()  # type: ignore[no-untyped-call]

@@ -112,18 +112,26 @@ def record_line(record: dict[str, Any], hidden: tuple[str, ...] = ()) -> str:
 def _interval_words(record: dict[str, Any]) -> str:
     padded = f", padding {100 * record['padding']:.0f} %" if "padding" in record else ""
     rate = f"{record['utterances_per_second']:.1f} utt/s"
-    wait = f"data wait {100 * record['data_wait']:.0f} %"
-    return f"{_values(record)}, lr {record['lr']:.3g}, {rate}{padded}, {wait}"
+    time = f"step {record['step_time']:.3g} s, data wait {100 * record['data_wait']:.0f} %"
+    return f"{_values(record)}, {_rates(record)}, {rate}{padded}, {time}"
 
 
 def _short_words(record: dict[str, Any]) -> str:
     """What fits beside a bar on a terminal of 80 columns."""
     loss = f"loss {record['train/loss']:.4g}  " if "train/loss" in record else ""
-    return f"{loss}lr {record['lr']:.3g}"
+    return f"{loss}{_rates(record)}"
+
+
+def _rates(record: dict[str, Any]) -> str:
+    """The learning rate, or that of each named optimizer; those of further parameter groups are left out."""
+    if "lr" in record:
+        return f"lr {record['lr']:.3g}"
+    named = {name[3:]: rate for name, rate in record.items() if name.startswith("lr/")}
+    return "lr " + " ".join(f"{name} {rate:.3g}" for name, rate in named.items() if "/" not in name)
 
 
 def _values(record: dict[str, Any]) -> str:
     """Named values, the loss of training first."""
-    names = [name for name in record if "/" in name and not name.startswith("lr")]
+    names = [name for name in record if name.startswith(("train/", "valid/"))]
     names.sort(key=lambda name: (name.startswith("valid/"), not name.endswith("/loss"), name))
     return ", ".join(f"{name} {record[name]:.4g}" for name in names)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import math
 import re
@@ -11,6 +12,7 @@ from typing import Any
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, ReduceLROnPlateau
 
+from espnet3_core.component import Component
 from espnet3_core.errors import UserError
 from espnet3_core.train.config import (
     OneCycleConfig,
@@ -53,6 +55,44 @@ def resolve_steps(value: int | float | str, *, total_steps: Steps, steps_per_epo
     if value > 1:
         raise _bad_warmup(value)
     return round(value * _finite(total_steps, value))
+
+
+def schedule_entry(
+    component: Component,
+    optimizer: Optimizer,
+    *,
+    total_steps: Steps,
+    steps_per_epoch: Steps,
+    every_epochs: int,
+) -> dict[str, Any]:
+    """A schedule as Lightning takes it: with when it steps, and for a plateau what it watches.
+
+    Args:
+        component: Node ``scheduler``; torch's own may have ``interval`` and ``monitor`` in it, too.
+        optimizer: Whose rate it sets.
+        total_steps: Steps of this optimizer in the whole training.
+        steps_per_epoch: Its steps in an epoch.
+        every_epochs: Epochs between validations.
+
+    Raises:
+        UserError: The interval is neither ``step`` nor ``epoch``.
+    """
+    options = dict(component.options)
+    # Torch's own schedulers do not say when they want to be stepped: these two keys do.
+    chosen = {key: options.pop(key) for key in ("interval", "monitor") if component.target and key in options}
+    scheduler = dataclasses.replace(component, options=options).build(
+        optimizer=optimizer, total_steps=total_steps, steps_per_epoch=steps_per_epoch
+    )
+    plateau = isinstance(scheduler, ReduceLROnPlateau)
+    interval = chosen.get("interval") or getattr(scheduler, "interval", "epoch" if plateau else "step")
+    if interval not in ("step", "epoch"):
+        place = component.path or "training.scheduler"
+        raise UserError(f"{place}.interval: {interval!r}", hint="'step' or 'epoch'")
+    entry: dict[str, Any] = {"scheduler": scheduler, "interval": interval}
+    if plateau:
+        entry["monitor"] = chosen.get("monitor") or getattr(scheduler, "monitor", "valid/loss")
+        entry["frequency"] = every_epochs
+    return entry
 
 
 def _bad_warmup(value: object) -> UserError:

@@ -13,8 +13,12 @@ from lightning.pytorch import Trainer
 logger = logging.getLogger(__name__)
 
 
+STOPPING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name)]
+"""SIGUSR1 is what SLURM sends some time before the end when asked to (``--signal=USR1@120``)."""
+
+
 class Signals:
-    """SIGINT and SIGTERM as a wish to stop at the next good moment; a second SIGINT stops at once."""
+    """Signals as a wish to stop at the next good moment; a second SIGINT stops at once."""
 
     def __init__(self) -> None:
         self.name = "a signal"
@@ -23,10 +27,10 @@ class Signals:
         self._calls = 0
 
     def listen(self) -> None:
-        """Take the two signals over, when this is the main thread."""
+        """Take the signals over, when this is the main thread."""
         if threading.current_thread() is not threading.main_thread():
             return
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in STOPPING:
             self._former[number] = signal.signal(number, self._ask)
 
     def ignore(self) -> None:

@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING, Any
 from espnet3_core.component import Component
 from espnet3_core.config.roles import TrainingConfig
 from espnet3_core.errors import UserError
+from espnet3_core.files import remove_leftovers
 from espnet3_core.train.imports import without_collector
-from espnet3_core.train.resume import Resume, find_resume, is_finished, limits_of
+from espnet3_core.train.position import Position
+from espnet3_core.train.reproducibility import only_deterministic
+from espnet3_core.train.resume import Resume, find_resume, is_finished, last_of, limits_of
 
 if TYPE_CHECKING:
     from espnet3_core.recipe.context import StageContext
@@ -37,20 +40,23 @@ def train(context: StageContext) -> None:
         context.logger.info(
             "training is finished (%s); raise training.trainer.max_epochs to go on", resume.position.words
         )
+        if context.rank == 0:
+            _finish(context, config, resume)
         return
     with without_collector():
         from espnet3_core.train.data import TrainingData
         from espnet3_core.train.randomness import seed_everything
 
         data = TrainingData(context, resume)
+        resume = data.resume
         seed_everything(config.seed, "model")
         module = build_module(context, config, data.tokenizer, fresh=resume is None)
         trainer = build_trainer(context, config, arguments, resume)
         if config.batch.auto:
             from espnet3_core.train.probe import found_batch
 
-            data.batch = found_batch(context, module, trainer, data, resumed=resume is not None)
-    run(context, trainer, module, data, resume)
+            data.limit(found_batch(context, module, trainer, data, resumed=resume is not None))
+    run(context, trainer, module, data, data.resume)
 
 
 def run(context: StageContext, trainer: Any, module: Any, data: Any, resume: Resume | None) -> None:
@@ -65,19 +71,21 @@ def run(context: StageContext, trainer: Any, module: Any, data: Any, resume: Res
     """
     start: dict[str, Any] = {}
     if resume is not None:
+        resume.check_model(module)
         context.logger.info("continuing from %s (%s)", resume.path.name, resume.position.words)
         if resume.start(trainer.world_size) != resume.position:
             context.logger.warning(
-                "trained with %d processes before and %d now: epoch %d is begun again",
-                resume.state["world_size"],
-                trainer.world_size,
+                "the batches are others than before: epoch %d is begun again, with the weights as they are",
                 resume.position.epoch,
             )
         start["ckpt_path"] = str(resume.path)
         if "weights_only" in inspect.signature(trainer.fit).parameters:
             start["weights_only"] = False  # our own file, with whatever state a recipe's callbacks keep
-    trainer.fit(module, datamodule=data, **start)
-    _note_results(context, trainer)
+    with only_deterministic():
+        trainer.fit(module, datamodule=data, **start)
+    if trainer.is_global_zero:
+        _note_circumstances(context, trainer)
+        _note_results(context, trainer.current_epoch, trainer.global_step)
 
 
 def trainer_arguments(config: TrainingConfig) -> dict[str, Any]:
@@ -95,7 +103,6 @@ def trainer_arguments(config: TrainingConfig) -> dict[str, Any]:
 def build_module(context: StageContext, config: TrainingConfig, tokenizer: Any, *, fresh: bool) -> Any:
     """The training module around the model; ``init_from`` is loaded when training begins."""
     from espnet3_core.train.checkpoints import load_weights
-    from espnet3_core.train.module import TrainingModule
     from espnet3_core.train.statistics import load_statistics, require_statistics
 
     statistics = load_statistics(context)
@@ -106,15 +113,28 @@ def build_module(context: StageContext, config: TrainingConfig, tokenizer: Any, 
         path = Path(config.init_from)
         load_weights(model, path if path.is_absolute() else context.recipe.directory / path)
         context.logger.info("weights from %s", path)
+    kind = module_class(config)
     if config.module is None:
-        return TrainingModule(model, config)
+        return kind(model, config)
     module = config.module.build(model=model, training=config)
-    if not isinstance(module, TrainingModule):
+    if not isinstance(module, kind):
         raise UserError(
-            f"training.module: {type(module).__name__} is not a TrainingModule",
-            hint="derive it from espnet3_core.train.module.TrainingModule",
+            f"training.module: {type(module).__name__} is not {'an' if config.optimizers else 'a'} "
+            f"{kind.__name__}",
+            hint=f"derive it from {kind.__module__}.{kind.__name__}",
         )
     return module
+
+
+def module_class(config: TrainingConfig) -> Any:
+    """The training module for one optimizer, or for several."""
+    if config.optimizers:
+        from espnet3_core.train.alternating import AlternatingModule
+
+        return AlternatingModule
+    from espnet3_core.train.module import TrainingModule
+
+    return TrainingModule
 
 
 def build_trainer(
@@ -124,6 +144,7 @@ def build_trainer(
     from espnet3_core.train.checkpointing import Checkpointing
     from espnet3_core.train.determinism import Determinism
     from espnet3_core.train.journal import Journal
+    from espnet3_core.train.meter import Meter
     from espnet3_core.train.progress import TrainingProgress
     from espnet3_core.train.summary import Banner
 
@@ -131,18 +152,16 @@ def build_trainer(
     arguments = {
         key: instantiate(value, f"training.trainer.{key}", context) for key, value in arguments.items()
     }
-    progress = TrainingProgress()
-    journal = Journal(context.experiment.metrics, (progress.report,))
-    saving = Checkpointing(context.experiment.checkpoints, config.checkpoint, limits_of(arguments))
-    if resume is not None:
-        saving.restore(dict(resume.state))
-        if context.rank == 0:
-            journal.continue_from(resume.position)
+    progress, meter = TrainingProgress(), Meter()
+    journal = Journal(context.experiment.metrics, (progress.report,), meter)
+    saving = Checkpointing(context.experiment.checkpoints, config.checkpoint, limits_of(arguments), resume)
+    if context.rank == 0:
+        journal.continue_from(Position() if resume is None else resume.position)
     theirs = [component.build(**context.needs()) for component in config.callbacks]
     bar = [progress] if arguments.pop("enable_progress_bar", True) else []
     arguments["callbacks"] = [
         Determinism(config.seed, resume),
-        Banner(context.logger),
+        Banner(context.logger, meter),
         journal,
         *theirs,
         *_as_list(arguments.pop("callbacks", None)),
@@ -247,16 +266,34 @@ def _quieten() -> None:
         r".*Total length of `list` across ranks is zero.*",
         r".*The `srun` command is available.*",
         r".*`isinstance\(treespec, LeafSpec\)` is deprecated.*",
+        r"Detected call of `lr_scheduler.step\(\)` before `optimizer.step.*",  # it waits for its round
     ):
         warnings.filterwarnings("ignore", message=message)
 
 
-def _note_results(context: StageContext, trainer: Any) -> None:
+def _finish(context: StageContext, config: TrainingConfig, resume: Resume) -> None:
+    """Do what a process left undone that was killed after the last checkpoint of a training."""
+    from espnet3_core.train.best import BestModels
+
+    best = BestModels(context.experiment.checkpoints, config.checkpoint.best)
+    best.restore(resume.state)
+    best.saved(last_of(resume.position))
+    remove_leftovers(context.experiment.checkpoints)
+    _note_results(context, resume.position.epoch, resume.position.step)
+
+
+def _note_circumstances(context: StageContext, trainer: Any) -> None:
+    from espnet3_core.train.provenance import EFFECTIVE_BATCH, effective_batch, late_warmup
+
+    context.note(**{EFFECTIVE_BATCH: effective_batch(trainer)})
+    if warning := late_warmup(trainer):
+        context.logger.warning("%s", warning)
+
+
+def _note_results(context: StageContext, epochs: int, steps: int) -> None:
     from espnet3_core.train.checkpoints import read_index
 
-    if not trainer.is_global_zero:
-        return
-    facts: dict[str, Any] = {"epochs": trainer.current_epoch, "steps": trainer.global_step}
+    facts: dict[str, Any] = {"epochs": epochs, "steps": steps}
     for table in read_index(context.experiment.checkpoints).get("selections", []):
         if table["kept"] and math.isfinite(table["kept"][0]["value"]):
             best = table["kept"][0]

@@ -19,6 +19,7 @@ from espnet3_core.files import atomic_write_json
 from espnet3_core.train.moments import FeatureStatistics, Moments, read_statistics, save_statistics
 
 if TYPE_CHECKING:
+    from espnet3_core.data.bad_data import BadData
     from espnet3_core.recipe.context import StageContext
 
 FEATURES = "features.npz"
@@ -36,7 +37,7 @@ def collect_stats(context: StageContext) -> None:
     if (folder / SUMMARY).exists() and not context.force:
         context.logger.info("statistics are up to date: %s", folder.name)
         return
-    from espnet3_core.train.datasets import prepared
+    from espnet3_core.train.datasets import bad_data, prepared
 
     config = context.config("training")
     tokenizer = context.build_tokenizer()
@@ -47,13 +48,17 @@ def collect_stats(context: StageContext) -> None:
     summary: dict[str, Any] = {split: durations(dataset) for split, dataset in splits.items()}
     for split, facts in summary.items():
         context.logger.info("%s: %s", split, duration_words(facts))
+    lists = {split: bad_data(context, split, dataset, anew=True) for split, dataset in splits.items()}
     model = context.build_model(stats=None, tokenizer=tokenizer)
     if tuple(getattr(model, "statistics_of", ())):
-        found = measure(context, model, train_set)
+        found = measure(context, model, train_set, lists["train"])
         save_statistics(folder / FEATURES, found)
         summary["features"] = {
             name: {"frames": stats.count, "dim": len(stats.mean)} for name, stats in found.items()
         }
+    for split, listed in lists.items():
+        if listed.items:
+            summary[split]["failed"] = [{"id": item.id, "error": str(item)} for item in listed.items.values()]
     atomic_write_json(folder / SUMMARY, summary)
     context.note(statistics=folder.name)
 
@@ -138,13 +143,15 @@ def duration_words(facts: dict[str, Any]) -> str:
     )
 
 
-def measure(context: StageContext, model: Any, dataset: Any) -> dict[str, FeatureStatistics]:
+def measure(
+    context: StageContext, model: Any, dataset: Any, bad: BadData | None = None
+) -> dict[str, FeatureStatistics]:
     """Statistics of the features that the model names, over a dataset without augmentation."""
     import torch
 
     from espnet3_core.data.loader import build_loader
     from espnet3_core.recipe.progress import progress
-    from espnet3_core.train.outputs import FieldSelector
+    from espnet3_core.train.outputs import FieldSelector, is_empty
 
     config = context.config("training")
     device = torch.device("cuda" if _on_cuda(config.trainer.get("accelerator", "auto")) else "cpu")
@@ -156,6 +163,7 @@ def measure(context: StageContext, model: Any, dataset: Any) -> dict[str, Featur
         sample_rate=config.dataset.sample_rate,
         min_seconds=config.dataset.min_seconds,
         max_seconds=config.dataset.max_seconds,
+        bad=bad,
     )
     names = tuple(model.statistics_of)
     moments = {name: Moments() for name in names}
@@ -163,6 +171,9 @@ def measure(context: StageContext, model: Any, dataset: Any) -> dict[str, Featur
     model.to(device).eval()
     with torch.inference_mode(), progress("statistics", len(loader), "batches") as advance:
         for batch in loader:
+            advance(1)
+            if is_empty(batch):
+                continue
             fields = {
                 key: value.to(device) if isinstance(value, torch.Tensor) else value
                 for key, value in select(batch).items()
@@ -170,7 +181,6 @@ def measure(context: StageContext, model: Any, dataset: Any) -> dict[str, Featur
             found = model.collect_feats(**fields)
             for name in names:
                 moments[name].add(_frames(found, name))
-            advance(1)
     return {name: part.result() for name, part in moments.items()}
 
 

@@ -1,33 +1,48 @@
-"""The banner at the start of training: what is about to happen, in figures."""
+"""The banner at the start of training and the line at its end: what will happen, and what bounded it."""
 
 from __future__ import annotations
 
 import logging
 import math
+import os
 from typing import Any
 
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 
 from espnet3_core.config.roles import BatchConfig
+from espnet3_core.train.meter import Meter, Shares
 from espnet3_core.train.module import planned_steps
+from espnet3_core.train.provenance import effective_batch
+
+NOTICEABLE = 0.1
+"""Share of the time from which on a wait for data is worth a hint."""
 
 
 class Banner(Callback):
-    """Logs parameters, effective batch, updates per epoch, padding and precision on rank 0.
+    """Logs parameters, effective batch, updates, padding and precision, and in the end what took the time.
 
     Args:
-        logger: Where to.
+        logger: Where to, on rank 0.
+        meter: Knows where the time went.
     """
 
-    def __init__(self, logger: logging.Logger) -> None:
+    def __init__(self, logger: logging.Logger, meter: Meter) -> None:
         self.logger = logger
+        self.meter = meter
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Log it."""
         if trainer.is_global_zero:
             for line in banner_lines(trainer, pl_module):
                 self.logger.info("%s", line)
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Say what bounded the training."""
+        if trainer.is_global_zero:
+            module: Any = pl_module
+            workers = module.training_config.batch.workers
+            self.logger.info("%s", bound_words(self.meter.shares(), workers, _cores()))
 
 
 def banner_lines(trainer: Any, module: Any) -> list[str]:
@@ -45,10 +60,20 @@ def banner_lines(trainer: Any, module: Any) -> list[str]:
         + (f", each of {accumulated} batches" if accumulated > 1 else ""),
         f"devices: {trainer.world_size} x {trainer.strategy.root_device.type}, precision {trainer.precision}",
     ]
+    lines += [_turn_words(turn) for turn in getattr(module, "turns", ())]
     warmups = [getattr(entry.scheduler, "warmup", 0) for entry in trainer.lr_scheduler_configs]
     if any(warmups):
         lines.append(f"warm-up: {max(warmups)} updates")
     return lines
+
+
+def _turn_words(turn: Any) -> str:
+    """A named optimizer: what it trains, and when it steps."""
+    config = turn.config
+    words = f"optimizer {turn.name}: {type(turn.optimizer).__name__}, "
+    words += f"{sum(parameter.numel() for parameter in turn.parameters.values()):,} parameters"
+    words += f", steps of {config.accumulate} batches" if config.accumulate > 1 else ""
+    return words + (f", in one round of {config.every}" if config.every > 1 else "")
 
 
 def batch_words(trainer: Any, batch: BatchConfig) -> str:
@@ -58,17 +83,53 @@ def batch_words(trainer: Any, batch: BatchConfig) -> str:
     limits = [f"{batch.seconds:g} s"] if batch.seconds else []
     limits += [f"{batch.size} utterances"] if batch.size else []
     words = f"at most {' and '.join(limits)} ({batch.scope.replace('_', ' ')})" if limits else "by the loader"
-    if not hasattr(sampler, "waste"):
+    found = effective_batch(trainer)
+    if "utterances" not in found:
         return words
-    per_update = (
-        trainer.world_size * trainer.accumulate_grad_batches / max(len(sampler) * trainer.world_size, 1)
-    )
-    words += f"; {len(sampler.keep) * per_update:.1f} utterances"
-    if sampler.known:
-        words += f", {float(sampler.lengths[sampler.keep].sum()) * per_update:.1f} s"
-    words += " per update on average"
-    return words + (f"; padding {100 * sampler.waste():.1f} %" if sampler.known else "")
+    words += f"; {found['utterances']:.1f} utterances"
+    if "seconds" not in found:
+        return f"{words} per update on average"
+    return f"{words}, {found['seconds']:.1f} s per update on average; padding {100 * sampler.waste():.1f} %"
 
 
 def _count(value: float) -> str:
     return "unlimited" if math.isinf(value) else f"{int(value):,}"
+
+
+def bound_words(shares: Shares, workers: int, cores: int) -> str:
+    """What took most of the time of a training, and what may be done about waiting for data.
+
+    Args:
+        shares: Where the time went.
+        workers: ``batch.workers``.
+        cores: Processors that this process may use.
+
+    >>> bound_words(Shares(100.0, 61.0, 30.0, 9.0), 0, 2)
+    'data-bound: 61 % of the time waiting, 30 % training, 9 % validation; try training.batch.workers=2'
+    """
+    total = max(shares.total, 1e-9)
+    waiting, steps, validation = (part / total for part in shares[1:])
+    words = {
+        "waiting": f"{100 * waiting:.0f} % of the time waiting",
+        "training": f"{100 * steps:.0f} % training",
+        "validation": f"{100 * validation:.0f} % validation",
+    }
+    hints = []
+    if waiting >= NOTICEABLE:
+        more = min(max(2, 2 * workers), max(cores, 2))
+        hints.append(
+            f"try training.batch.workers={more}"
+            if more > workers
+            else "more workers than processors do not help: simplify transforms or store audio as WAV"
+        )
+    if validation > max(waiting, steps):
+        head = "validation-bound"
+        hints.append("try training.trainer.check_val_every_n_epoch=2 or a smaller dataset.valid")
+    else:
+        head = "data-bound" if waiting > steps else "compute-bound"
+    return "; ".join([f"{head}: {', '.join(words.values())}", *hints])
+
+
+def _cores() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -52,6 +52,13 @@ def espnet3_commands() -> Iterable[Any]:
 
 
 @hookimpl
+def espnet3_check_data(context: Any, split: Any, tokenizer: Any) -> Iterable[Any]:
+    """Utterances that are too short for their text."""
+    found: Iterable[Any] = import_module("espnet3_asr.data_checks").check_lengths(context, split, tokenizer)
+    return list(found)
+
+
+@hookimpl
 def espnet3_config_paths() -> Iterable[str]:
     """Model configurations for recipes' ``defaults:``."""
     return ("pkg://espnet3_asr.conf",)

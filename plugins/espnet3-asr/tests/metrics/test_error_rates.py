@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import pickle
 import random
 from pathlib import Path
@@ -18,6 +19,7 @@ from espnet3_asr.tokenizers.char import CharTokenizer
 from espnet3_asr.tokenizers.config import CharTokenizerConfig
 from espnet3_core.config.schema import validate
 from espnet3_core.errors import CheckFailed, UserError
+from espnet3_core.measure.bootstrap import pool, ratio_interval
 from espnet3_core.measure.config import IntervalConfig
 
 WORDS = ["one", "two", "three", "four", "five", "six", "seven"]
@@ -188,6 +190,28 @@ def test_interval_by_recordings_of_words(as_text: bool) -> None:
     assert metric.sources()["cluster"] == "dataset:recordings"
     feed(metric, pairs, clusters)
     assert metric.compute()["interval"][0] > 0
+
+
+@pytest.mark.parametrize("by", ["utterance", "speaker", "recordings"])
+def test_the_records_alone_give_score_and_interval(by: str) -> None:
+    """What ``espnet3 compare`` draws: the sums that the metric says its score is made of."""
+    rng = random.Random(3)
+    pairs = [(" ".join("ab"[rng.random() < 0.3] for _ in range(4)), "a a b a") for _ in range(30)]
+    clusters = {"utterance": None, "speaker": [f"s{i % 5}" for i in range(30)]}.get(
+        by, [[f"r{rng.randrange(9)}" for _ in range(4)] for _ in range(30)]
+    )
+    config = IntervalConfig(by=by)
+    metric = WordErrorRate(WordErrorRateConfig(interval=config))
+    feed(metric, pairs, clusters)
+    values, ratio = metric.compute(), metric.ratio()
+    entries = json.loads(json.dumps(metric.per_utterance()))
+    wrong, length = (sum(entry[key] for entry in entries) for key in (ratio.numerator, ratio.denominator))
+    assert ratio.scale * wrong / length == values["wer"]
+    own = [[[entry["id"], entry["errors"], entry["reference_length"]]] for entry in entries]
+    units = own if by == "utterance" else [entry["units"] for entry in entries]
+    interval = ratio_interval(pool(tuple(unit) for shares in units for unit in shares), config)
+    assert [100 * end for end in interval] == values["interval"]
+    assert ratio.by == by
 
 
 def test_lists_that_do_not_fit_are_refused() -> None:

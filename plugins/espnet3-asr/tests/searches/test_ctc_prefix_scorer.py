@@ -88,3 +88,18 @@ def test_impossible_prefixes_stay_impossible():
     scores = scorer.score(state)
     assert not torch.isnan(scores).any()
     assert (scores[:, 1:] == -float("inf")).all()
+
+
+def test_padding_does_not_lower_the_precision():
+    """A text that the last frame completes leaves far less for longer ones; both must be exact."""
+    probs = torch.tensor([[[1 - 2e-30, 1e-30, 1e-30]] * 3 + [[1e-30, 1 - 2e-30, 1e-30]]])
+    log_probs = torch.cat([probs.double().log(), torch.zeros(1, 6, 3).double()], 1).float()
+    scores = []
+    for frames in (4, 10):
+        scorer = CTCPrefixScorer(log_probs[:, :frames], torch.tensor([4]))
+        state = scorer.extend(scorer.start(), torch.tensor([0]), torch.tensor([1]))
+        scores.append(scorer.score(state)[0, 2].item())
+    alone, padded = scores
+    # The 1 in any of the first three frames, the 2 in a later one: at best 1e-30 squared.
+    assert alone == pytest.approx(np.log(6e-60), abs=1e-3)
+    assert padded == alone

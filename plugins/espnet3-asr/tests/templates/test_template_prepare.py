@@ -1,12 +1,13 @@
 import csv
 import json
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import soundfile
 import yaml
-from espnet3_asr.templates.prepare import FEW_TO_SELECT, checkpoint, prepare, split
+from espnet3_asr.templates.prepare import FEW_TO_SELECT, checkpoint, prepare, split, unit_of_split
 from espnet3_asr.templates.sizes import choose, tokenizer_for
 from espnet3_asr.templates.user_data import Utterance
 from espnet3_core.config.check import check_folder
@@ -92,6 +93,38 @@ def test_ten_utterances_are_split_eight_one_one():
         "valid": 1,
         "test": 1,
     }
+
+
+@pytest.mark.parametrize("speakers", [10, 30, 80])
+def test_enough_speakers_are_kept_apart(speakers):
+    rows = [replace(row, speaker=f"s{n % speakers}") for n, row in enumerate(utterances(400))]
+    parts = {name: {row.speaker for row in part} for name, part in split(rows).items()}
+    assert all(parts.values())
+    assert sum(map(len, parts.values())) == speakers
+
+
+def test_few_or_uneven_or_unknown_speakers_are_in_all_parts():
+    few = [replace(row, speaker=f"s{n % 9}") for n, row in enumerate(utterances(400))]
+    uneven = [replace(row, speaker=f"s{max(0, n - 300)}") for n, row in enumerate(utterances(400))]
+    unknown = [replace(row, speaker=f"s{n % 20 or ''}") for n, row in enumerate(utterances(400))]
+    unknown[7] = replace(unknown[7], speaker="")
+    for rows in (few, uneven, unknown):
+        assert unit_of_split(rows) == "utterance"
+        assert split(rows) == {
+            name: sorted((rows[int(row.id[1:])] for row in part), key=lambda row: row.id)
+            for name, part in split(utterances(400)).items()
+        }
+
+
+def test_speakers_of_both_parts_are_told(tmp_path):
+    rows = ["path\ttext\tspeaker"]
+    for number in range(12):
+        soundfile.write(tmp_path / f"{number}.wav", np.zeros(8000), 8000)
+        rows.append(f"{number}.wav\thello\t{'ab'[number % 2]}")
+    (tmp_path / "m.tsv").write_text("\n".join(rows) + "\n")
+    notes = create_recipe(tmp_path / "r", system="asr/recognition", data=str(tmp_path / "m.tsv"))
+    assert notes[0].endswith("(split by utterance)")
+    assert "speakers of the test data are trained on" in notes[1]
 
 
 def test_two_utterances_are_too_few():

@@ -76,6 +76,13 @@ def espnet3_modules() -> tuple[ModuleSpec, ...]:
         ),
         _module("rnn", "encoder", "encoders.rnn:RNNEncoder", f"{encoders}:RNNConfig", "LSTM or GRU encoder"),
         _module(
+            "tdnn",
+            "encoder",
+            "encoders.tdnn:TDNNEncoder",
+            f"{encoders}:TDNNConfig",
+            "Convolutions over time with residual connections",
+        ),
+        _module(
             "transformer_decoder",
             "decoder",
             "decoders.transformer:TransformerDecoder",

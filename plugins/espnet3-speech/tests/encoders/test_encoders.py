@@ -11,12 +11,14 @@ from espnet3_speech.encoders.config import (
     EBranchformerConfig,
     FastConformerConfig,
     RNNConfig,
+    TDNNConfig,
     TransformerConfig,
 )
 from espnet3_speech.encoders.conformer import ConformerEncoder
 from espnet3_speech.encoders.e_branchformer import EBranchformerEncoder
 from espnet3_speech.encoders.fast_conformer import FastConformerEncoder
 from espnet3_speech.encoders.rnn import RNNEncoder
+from espnet3_speech.encoders.tdnn import TDNNEncoder
 from espnet3_speech.encoders.transformer import TransformerEncoder
 from torch import nn
 
@@ -57,6 +59,7 @@ BLOCKS: dict[str, tuple[Any, Any]] = {
 }
 ALL: dict[str, tuple[Any, Any]] = {
     **BLOCKS,
+    "tdnn": (TDNNEncoder, TDNNConfig(hidden_size=16, num_layers=3)),
     "rnn": (RNNEncoder, RNNConfig(hidden_size=8, num_layers=2)),
     "rnn lstm stack": (
         RNNEncoder,
@@ -185,14 +188,16 @@ def test_intermediate_outputs_and_conditioning() -> None:
 
     def condition(hidden: torch.Tensor) -> torch.Tensor:
         calls.append(hidden)
-        return torch.ones_like(hidden)
+        return hidden.flip(-1)  # a constant would vanish in the next layer normalization
 
     changed = encoder(features, LENGTHS, intermediate_layers=[1], condition=condition)
     assert torch.equal(calls[0], plain.intermediate[1])
     assert not torch.allclose(changed.features, plain.features)
 
 
-@pytest.mark.parametrize(("name", "layers"), [("conformer", [3]), ("transformer", [0]), ("rnn", [1])])
+@pytest.mark.parametrize(
+    ("name", "layers"), [("conformer", [3]), ("transformer", [0]), ("rnn", [1]), ("tdnn", [3])]
+)
 def test_unknown_intermediate_layers_are_refused(name: str, layers: list[int]) -> None:
     with pytest.raises(UserError, match="intermediate layers"):
         make(name)(torch.randn(1, 50, 20), torch.tensor([50]), intermediate_layers=layers)

@@ -111,6 +111,18 @@ def test_dynamic_range_raises_what_lies_far_below_the_loudest_band() -> None:
     assert torch.allclose(limited, plain.clamp(min=level))
 
 
+def test_dynamic_range_per_band_counts_from_each_bands_own_loudest_frame() -> None:
+    speech = torch.stack([speechlike(8000, 1), speechlike(8000, 2)])
+    speech[1, 5000:] = 0  # padding, which must not count
+    lengths = torch.tensor([8000, 5000])
+    plain, frames = LogMel(LogMelConfig(), sample_rate=16000)(speech, lengths)
+    config = LogMelConfig(dynamic_range_db=20.0, range_per_band=True)
+    limited, _ = LogMel(config, sample_rate=16000)(speech, lengths)
+    for row, count in enumerate(frames.tolist()):
+        valid = plain[row, :count]
+        assert torch.allclose(limited[row, :count], valid.maximum(valid.amax(0) - 2 * np.log(10)))
+
+
 def test_gradients_reach_the_audio() -> None:
     speech = speechlike(1600, 1).float().unsqueeze(0).requires_grad_()
     features, _ = LogMel(LogMelConfig(), sample_rate=16000)(speech, torch.tensor([1600]))

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from rapidfuzz.distance import Levenshtein
 
 Units = Sequence[Hashable]
+_MARKS = {"replace": "S", "delete": "D", "insert": "I"}
 
 
 class Counts(NamedTuple):
@@ -74,14 +75,22 @@ def show_alignment(reference: Sequence[str], hypothesis: Sequence[str]) -> str:
     HYP: one too three four
              S         I
     """
-    rows: tuple[list[str], ...] = ([], [], [])
-    for span in Levenshtein.opcodes(reference, hypothesis):
-        sources = reference[span.src_start : span.src_end]
-        targets = hypothesis[span.dest_start : span.dest_end]
-        for above, below in zip_longest(sources, targets, fillvalue=""):
-            width = max(len(above), len(below), 1)
-            rows[0].append(above.ljust(width) if above else "*" * width)
-            rows[1].append(below.ljust(width) if below else "*" * width)
-            rows[2].append({"equal": "", "replace": "S", "delete": "D", "insert": "I"}[span.tag].ljust(width))
-    heads = ("REF: ", "HYP: ", "     ")
-    return "\n".join((head + " ".join(row)).rstrip() for head, row in zip(heads, rows, strict=True))
+    above: list[str] = []
+    below: list[str] = []
+    marks: list[str] = []
+    for tag, start, end, other_start, other_end in Levenshtein.opcodes(reference, hypothesis):
+        if tag == "equal":
+            words = " ".join(reference[start:end])
+            above.append(words)
+            below.append(words)
+            marks.append(" " * len(words))
+            continue
+        mark = _MARKS[tag]
+        pairs = zip_longest(reference[start:end], hypothesis[other_start:other_end], fillvalue="")
+        for wanted, found in pairs:
+            width = max(len(wanted), len(found), 1)
+            above.append(wanted.ljust(width) if wanted else "*" * width)
+            below.append(found.ljust(width) if found else "*" * width)
+            marks.append(mark.ljust(width))
+    shown = [f"REF: {' '.join(above)}", f"HYP: {' '.join(below)}", f"     {' '.join(marks)}"]
+    return "\n".join(line.rstrip() for line in shown)

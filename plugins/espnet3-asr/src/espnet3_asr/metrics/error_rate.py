@@ -6,6 +6,7 @@ from abc import abstractmethod
 from collections import Counter
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -13,7 +14,7 @@ from espnet3_core.errors import UserError
 from espnet3_core.files import atomic_open
 from espnet3_core.measure.bootstrap import pool, ratio_interval
 from espnet3_core.measure.config import TextMetricConfig
-from espnet3_core.measure.metric import Metric
+from espnet3_core.measure.metric import Metric, Ratio
 from espnet3_core.measure.normalizers import TextNormalizer
 
 from espnet3_asr.metrics.alignment import Counts, Units, count_edits, errors_by_position, show_alignment
@@ -123,7 +124,7 @@ class ErrorRate(Metric):
         errors = sum(counts.errors for counts in totals)
         values: dict[str, Any] = {self.key: 100 * errors / length if length else (None if errors else 0.0)}
         if self.config.interval is not None:
-            found = ratio_interval(pool(self._clusters()), self.config.interval)
+            found = ratio_interval(pool(chain.from_iterable(self._units())), self.config.interval)
             values["interval"] = None if found is None else [100 * end for end in found]
             values |= {"level": self.config.interval.level, "interval_by": self.config.interval.by}
         return values | {
@@ -135,17 +136,18 @@ class ErrorRate(Metric):
             "utterances_with_errors": sum(counts.errors > 0 for counts in totals),
         }
 
-    def _clusters(self) -> Iterator[tuple[Hashable, float, float]]:
+    def _units(self) -> Iterator[list[tuple[Hashable, float, float]]]:
+        """For each utterance what is drawn, with its errors and its length."""
         if self.config.interval.by == BY_UTTERANCE:
             for entry in self.scored:
-                yield entry.id, entry.counts.errors, entry.counts.length
+                yield [(entry.id, entry.counts.errors, entry.counts.length)]
             return
         lists = [_as_list(entry.cluster) for entry in self.scored]
         words = [len(entry.reference.split()) for entry in self.scored]
         per_word = all(len(names) == count for names, count in zip(lists, words, strict=True))
         for entry, names, count in zip(self.scored, lists, words, strict=True):
             if per_word:
-                yield from self._by_word(entry, names)
+                yield [*self._by_word(entry, names)]
             elif isinstance(entry.cluster, (list, tuple)):
                 raise UserError(
                     f"interval.by {self.config.interval.by!r}, utterance {entry.id!r}: {len(names)} values "
@@ -153,7 +155,7 @@ class ErrorRate(Metric):
                     hint="a list must have one value per reference word; otherwise give one value",
                 )
             else:
-                yield entry.cluster, entry.counts.errors, entry.counts.length
+                yield [(entry.cluster, entry.counts.errors, entry.counts.length)]
 
     def _by_word(self, entry: Scored, names: Sequence[Hashable]) -> Iterator[tuple[Hashable, float, float]]:
         if len(set(names)) < 2:
@@ -167,11 +169,18 @@ class ErrorRate(Metric):
                 hint="use another interval.by for this metric, or none",
             )
         errors = errors_by_position(self.units(entry.reference), self.units(entry.hypothesis))
+        shares: dict[Hashable, list[int]] = {}
         for word, count in zip(words, errors, strict=True):
-            yield names[word], count, 1
+            share = shares.setdefault(names[word], [0, 0])
+            share[0] += count
+            share[1] += 1
+        for name, (wrong, length) in shares.items():
+            yield name, wrong, length
 
     def per_utterance(self) -> list[dict[str, Any]]:
-        """Texts and counts of each utterance."""
+        """Texts and counts of each utterance; with ``interval.by`` also its shares of what is drawn."""
+        interval = self.config.interval
+        drawn = interval is not None and interval.by != BY_UTTERANCE
         return [
             {
                 "id": entry.id,
@@ -182,9 +191,21 @@ class ErrorRate(Metric):
                 "deletions": entry.counts.deletions,
                 "insertions": entry.counts.insertions,
                 "reference_length": entry.counts.length,
+                **({"units": [list(unit) for unit in units]} if drawn else {}),
             }
-            for entry in self.scored
+            for entry, units in zip(self.scored, self._units() if drawn else repeat(()), strict=False)
         ]
+
+    def ratio(self) -> Ratio:
+        """Errors to reference units, in percent."""
+        interval = self.config.interval
+        return Ratio(
+            numerator="errors",
+            denominator="reference_length",
+            scale=100.0,
+            same=("reference",),
+            by=BY_UTTERANCE if interval is None else interval.by,
+        )
 
     def write_artifacts(self, directory: Path, name: str) -> list[Path]:
         """Write ``<name>_alignment.txt``: every utterance with its edits marked."""

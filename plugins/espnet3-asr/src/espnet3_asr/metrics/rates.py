@@ -20,8 +20,12 @@ class WordErrorRate(ErrorRate):
     def __init__(self, config: WordErrorRateConfig) -> None:
         super().__init__(config)
 
-    def units(self, text: str) -> Units:
+    def units(self, text: str) -> list[str]:
         """Words."""
+        return text.split()
+
+    def spell(self, text: str) -> list[str]:
+        """Words as they are."""
         return text.split()
 
     def word_of_unit(self, text: str) -> list[int]:

@@ -82,11 +82,13 @@ class CTCPrefixScorer:
             ``(hypotheses, n)``, or ``(hypotheses, vocabulary)``. The blank's value means nothing.
         """
         utterances, size, frames = self._probs.shape
-        entries = torch.logaddexp(state.token, state.blank)[:, :-1]
+        # No token follows in padding: what stands there must not decide which sums are too small.
+        blank = self._without_padding(state.blank)
+        entries = torch.logaddexp(self._without_padding(state.token), blank)
         top = entries.amax(1, keepdim=True)
         shift = top.clamp(min=torch.finfo(top.dtype).min)
         weights = (entries - shift).exp().to(self._probs.dtype)
-        again = (state.blank[:, :-1] - shift).exp().to(self._probs.dtype)
+        again = (blank - shift).exp().to(self._probs.dtype)
         last = state.last.clamp(min=0).unsqueeze(1)
         with torch.autocast(weights.device.type, enabled=False):
             if candidates is None:
@@ -122,6 +124,11 @@ class CTCPrefixScorer:
         blanks = self._blank_sums.repeat_interleave(width, 0)
         blank = blanks[:, 1:] + torch.logcumsumexp(token[:, :-1] - blanks[:, :-1], 1)
         return PrefixState(token, functional.pad(blank, (1, 0), value=-torch.inf), tokens)
+
+    def _without_padding(self, forward: Tensor) -> Tensor:
+        """Forward variables before each frame, ``(hypotheses, frames)``; impossible before padding."""
+        grouped = forward[:, :-1].unflatten(0, (len(self._padding), -1))
+        return grouped.masked_fill(self._padding.unsqueeze(1), -torch.inf).flatten(0, 1)
 
     def _rows(self, table: Tensor, tokens: Tensor) -> Tensor:
         """``(batch, vocabulary, frames)`` and ``(hypotheses, n)`` to ``(hypotheses, n, frames)``."""

@@ -6,7 +6,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from espnet3_core.errors import UserError
 from espnet3_core.files import atomic_write_text
@@ -18,6 +18,10 @@ SHARE = 0.1
 """Part of the data for validation, and for the test where none is given."""
 FEW = 50
 """Fewer utterances than this are split by rank."""
+FEW_SPEAKERS = 10
+"""Fewer speakers than this are in all parts."""
+LARGEST_SPEAKER = 0.25
+"""So are the speakers where one has more of the utterances than this: a part could be of him alone."""
 FEW_TO_SELECT = 20
 """The loss of fewer validation utterances says too little to choose weights by."""
 SPLITS = {
@@ -27,6 +31,11 @@ SPLITS = {
 }
 _ALIASES = {alias: name for name, names in SPLITS.items() for alias in names}
 _LIST = "data/{}.tsv"
+_SAID_OF_SPLIT = {
+    "column": "as the column split says",
+    "speaker": "split by speaker",
+    "utterance": "split by utterance",
+}
 
 
 def prepare(directory: Path, data: str | None, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -45,12 +54,13 @@ def prepare(directory: Path, data: str | None, options: Mapping[str, Any]) -> di
         about = "Lists with columns id, path, text are expected at data/train.tsv, valid.tsv and test.tsv."
     else:
         corpus = read(data)
+        split_by = _SAID_OF_SPLIT[unit_of_split(corpus.utterances)]
         extra = read(options["test"], "--test") if options.get("test") else None
         parts = split(corpus.utterances, test=extra.utterances if extra else None)
         corpus = corpus.joined(extra) if extra else corpus
         for name, rows in parts.items():
             write_list(directory / _LIST.format(name), rows)
-        about = describe(data, corpus, parts)
+        about = describe(data, corpus, parts, split_by)
     train = parts.get("train", [])
     values = choose([u.text for u in train], [u.seconds for u in train], corpus.rate, known=data is not None)
     return {
@@ -69,15 +79,20 @@ def prepare(directory: Path, data: str | None, options: Mapping[str, Any]) -> di
 def split(utterances: list[Utterance], test: list[Utterance] | None = None) -> dict[str, list[Utterance]]:
     """Train, validation and test parts: the data's own where it has a column ``split``, else drawn.
 
-    From ``FEW`` utterances on, an utterance's place depends on a hash of its id alone, so that data added
-    later moves nothing. Fewer are ranked by the hash, so that each part gets its share.
+    Speakers are drawn where there are enough of them, so that none is in two parts, and utterances elsewhere.
+    From ``FEW`` on, the place of each depends on a hash of its name alone, so that data added later moves
+    nothing. Fewer are ranked by the hash, so that each part gets its share.
 
     Raises:
         UserError: There are too few.
     """
-    given = [_ALIASES.get(utterance.split.lower(), "") for utterance in utterances]
-    if not (all(given) and "train" in given):
-        given = _drawn([utterance.id for utterance in utterances], with_test=test is None)
+    unit = unit_of_split(utterances)
+    if unit == "column":
+        given = [_ALIASES[utterance.split.lower()] for utterance in utterances]
+    else:
+        names = [utterance.speaker if unit == "speaker" else utterance.id for utterance in utterances]
+        drawn = _drawn(list(dict.fromkeys(names)), with_test=test is None)
+        given = [drawn[name] for name in names]
     parts: dict[str, list[Utterance]] = {"train": [], "valid": [], "test": list(test or [])}
     for utterance, part in zip(utterances, given, strict=True):
         parts[part].append(utterance)
@@ -92,7 +107,18 @@ def split(utterances: list[Utterance], test: list[Utterance] | None = None) -> d
     return {name: sorted(rows, key=lambda utterance: utterance.id) for name, rows in parts.items()}
 
 
-def _drawn(ids: list[str], *, with_test: bool) -> list[str]:
+def unit_of_split(utterances: list[Utterance]) -> Literal["column", "speaker", "utterance"]:
+    """What the parts are made of: what a column ``split`` says, whole speakers, or single utterances."""
+    given = {_ALIASES.get(utterance.split.lower(), "") for utterance in utterances}
+    if "" not in given and "train" in given:
+        return "column"
+    speakers = Counter(utterance.speaker for utterance in utterances)
+    largest = max(speakers.values(), default=0)
+    enough = "" not in speakers and len(speakers) >= FEW_SPEAKERS
+    return "speaker" if enough and largest <= LARGEST_SPEAKER * len(utterances) else "utterance"
+
+
+def _drawn(ids: list[str], *, with_test: bool) -> dict[str, str]:
     """The part of each id."""
     positions = [_position(name) for name in ids]
     if len(ids) < FEW:
@@ -101,7 +127,8 @@ def _drawn(ids: list[str], *, with_test: bool) -> list[str]:
         ranks = {index: rank for rank, index in enumerate(ranked)}
         positions = [SHARE * (ranks[index] + 0.5) / count for index in range(len(ids))]
     test_end = 2 * SHARE if with_test else SHARE
-    return ["valid" if p < SHARE else "test" if p < test_end else "train" for p in positions]
+    parts = ["valid" if p < SHARE else "test" if p < test_end else "train" for p in positions]
+    return dict(zip(ids, parts, strict=True))
 
 
 def _position(name: str) -> float:
@@ -130,7 +157,7 @@ def reading(corpus: Corpus) -> str:
     return lines + ("\n    resample: soxr" if len(corpus.rates) > 1 else "")
 
 
-def describe(data: str, corpus: Corpus, parts: Mapping[str, list[Utterance]]) -> str:
+def describe(data: str, corpus: Corpus, parts: Mapping[str, list[Utterance]], split_by: str) -> str:
     """One line on the data and its split."""
     hours = sum(utterance.seconds for utterance in corpus.utterances) / 3600
     counts = ", ".join(f"{len(rows)} {name}" for name, rows in parts.items())
@@ -140,7 +167,7 @@ def describe(data: str, corpus: Corpus, parts: Mapping[str, list[Utterance]]) ->
     changes += ["channels averaged"] if corpus.channels > 1 else []
     name = Path(data).expanduser().resolve().name
     audio = ", ".join([f"{name}: {len(corpus.utterances)} utterances", amount, rates, *changes])
-    return f"{audio}: {counts}"
+    return f"{audio}: {counts} ({split_by})"
 
 
 def warnings(utterances: list[Utterance], parts: Mapping[str, list[Utterance]]) -> list[str]:
@@ -151,8 +178,18 @@ def warnings(utterances: list[Utterance], parts: Mapping[str, list[Utterance]]) 
     if strange:
         shown = ", ".join(sorted(strange)[:5])
         found.append(f"warning: the column split is not used; not train, valid or test: {shown}")
+    if len({utterance.speaker for utterance in utterances}) > 1 and _speakers(parts, "train", "test"):
+        found.append(
+            f"note: speakers of the test data are trained on; {FEW_SPEAKERS} or more, each with at most "
+            f"{LARGEST_SPEAKER:.0%} of the utterances, are kept apart; --test takes test data of your own"
+        )
     trained = {(utterance.path, utterance.start, utterance.channel) for utterance in parts["train"]}
     both = sum((u.path, u.start, u.channel) in trained for u in parts["test"])
     if both:
         found.append(f"warning: {both} of {len(parts['test'])} test utterances are trained on, too")
     return found
+
+
+def _speakers(parts: Mapping[str, list[Utterance]], *names: str) -> set[str]:
+    """Speakers that all of some parts have."""
+    return set.intersection(*({u.speaker for u in parts[name]} for name in names)) - {""}

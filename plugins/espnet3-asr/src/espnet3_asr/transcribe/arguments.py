@@ -9,6 +9,7 @@ FORMATS = ("txt", "json", "srt", "vtt")
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments to the verb's parser."""
+    parser.epilog = "example: espnet3 asr talk.wav --model exp/training/bundle --format srt"
     parser.add_argument(
         "inputs",
         nargs="+",

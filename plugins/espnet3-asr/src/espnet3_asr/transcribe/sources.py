@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from espnet3_core.data.audio import AUDIO_SUFFIXES
+from espnet3_core.data.folders import audio_files, unreadable_files
 from espnet3_core.errors import UserError
 
 STDIN = "-"
@@ -39,7 +40,8 @@ def find_sources(inputs: Sequence[str]) -> tuple[list[Source], list[UserError]]:
         if text == STDIN:
             found.setdefault(text, Source("standard input", Path(STDIN), Path("stdin")))
         elif path.is_dir():
-            files = [file for file in sorted(path.rglob("*")) if _is_audio(file, path)]
+            # Those that cannot be read are named when their turn comes.
+            files = sorted(path / name for name in [*audio_files(path), *unreadable_files(path)])
             if not files:
                 problems.append(
                     UserError(
@@ -54,11 +56,6 @@ def find_sources(inputs: Sequence[str]) -> tuple[list[Source], list[UserError]]:
         else:
             problems.append(UserError(f"{text} does not exist", hint="check the path"))
     return list(found.values()), problems
-
-
-def _is_audio(file: Path, folder: Path) -> bool:
-    hidden = any(part.startswith(".") for part in file.relative_to(folder).parts)
-    return file.suffix.lower() in AUDIO_SUFFIXES and not hidden and file.is_file()
 
 
 @contextmanager

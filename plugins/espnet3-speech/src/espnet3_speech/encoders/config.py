@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from espnet3_core.errors import UserError
+
 from espnet3_speech.ranges import check_shares, check_sizes
 
 Positions = Literal["abs_pos", "rel_pos", "rope", "none"]
@@ -155,3 +157,25 @@ class RNNConfig:
     def __post_init__(self) -> None:
         check_sizes(self, "hidden_size", "num_layers", "output_size", "stack")
         check_shares(self, "dropout")
+
+
+@dataclass(kw_only=True)
+class TDNNConfig:
+    """Time-delay neural network (``speech/tdnn``)."""
+
+    hidden_size: int = 256
+    """Channels of each layer."""
+    num_layers: int = 6
+    """Number of layers."""
+    kernel_size: int = 5
+    """Frames that a convolution sees, odd."""
+    stack: int = 3
+    """Frames concatenated at the input, which divides the frame rate."""
+    dropout: float = 0.1
+    """Dropout of each layer's output."""
+
+    def __post_init__(self) -> None:
+        check_sizes(self, "hidden_size", "num_layers", "kernel_size", "stack")
+        check_shares(self, "dropout")
+        if self.kernel_size % 2 == 0:
+            raise UserError(f"kernel_size must be odd, not {self.kernel_size}")

@@ -29,6 +29,9 @@ class LogMelConfig:
     dynamic_range_db: float | None = None
     """Bands more than this many dB below the loudest band of the utterance are raised to that level, so
     that recordings of other levels and noise floors look alike, digital silence included. None keeps them."""
+    range_per_band: bool = False
+    """Measure ``dynamic_range_db`` in each band from its own loudest frame: weak high frequencies stay above
+    the floor, whatever the microphone made of them."""
 
     def __post_init__(self) -> None:
         check_sizes(self, "n_mels")

@@ -75,7 +75,8 @@ class LogMel(nn.Module):
             energies = self.filters(power_spectrum(frames * self.window.to(speech.dtype), self.n_fft))
             lengths = self.output_lengths(lengths)
             if self.config.dynamic_range_db is not None:
-                loudest = zero_padding(energies, lengths).amax(dim=(1, 2), keepdim=True)
+                over = 1 if self.config.range_per_band else (1, 2)
+                loudest = zero_padding(energies, lengths).amax(dim=over, keepdim=True)
                 energies = torch.maximum(energies, loudest * 10 ** (-self.config.dynamic_range_db / 10))
             features = energies.clamp_(min=self.config.floor).log_()
             return zero_padding(features, lengths), lengths

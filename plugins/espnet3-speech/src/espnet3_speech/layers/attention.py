@@ -42,11 +42,9 @@ def shift_relative(scores: Tensor) -> Tensor:
         ``(…, frames, frames)`` view with ``out[…, i, j] = scores[…, i, j - i + frames - 1]``.
     """
     frames = scores.shape[-2]
-    if frames == 1:
-        return scores
     # Row i starts at frames - 1 - i: in the flattened matrix, rows of one column less, from frames - 1 on.
-    flat = scores.flatten(-2)[..., frames - 1 : -1]
-    return flat.unflatten(-1, (frames, 2 * frames - 2))[..., :frames]
+    strides = (*scores.stride()[:-2], 2 * frames - 2, 1)
+    return scores.as_strided((*scores.shape[:-1], frames), strides, scores.storage_offset() + frames - 1)
 
 
 def check_heads(size: int, heads: int) -> None:
@@ -73,9 +71,17 @@ def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, dropout: flo
     """
     if dropout == 0.0 or query.device.type != "cpu":
         return scaled_dot_product_attention(query, key, value, mask, dropout)
-    scores = query @ key.transpose(-1, -2) / math.sqrt(query.shape[-1])
-    scores = scores.masked_fill(~mask, -math.inf) if mask.dtype == torch.bool else scores + mask
-    return drop(scores.softmax(-1), dropout, True) @ value
+    if mask.dtype == torch.bool:
+        mask = torch.where(mask, 0.0, -math.inf).to(query.dtype)
+    shape = (*query.shape[:-1], key.shape[-2])
+    # One pass over the scores for scale and mask; nothing of their size is kept for the backward pass.
+    scores = torch.baddbmm(
+        mask.expand(shape).flatten(0, 1),
+        query.flatten(0, 1),
+        key.flatten(0, 1).transpose(1, 2),
+        alpha=1 / math.sqrt(query.shape[-1]),
+    )
+    return drop(scores.softmax(-1), dropout, True).view(shape) @ value
 
 
 def project_heads(layer: nn.Linear, values: Tensor, parts: int, heads: int) -> tuple[Tensor, ...]:
@@ -157,7 +163,8 @@ class RelativeSelfAttention(nn.Module):
         by_position = (query + self.position_bias[:, None, None]).flatten(1, 2) @ distances
         shifted = shift_relative(by_position.unflatten(1, query.shape[1:3]))
         by_content = (query + self.content_bias[:, None, None]).to(value.dtype)
-        bias = shifted.masked_fill(~context.keys, -math.inf)
+        # Padded keys get no weight, hence no gradient: a sum does for the mask.
+        bias = shifted + torch.where(context.keys, 0.0, -math.inf).to(shifted.dtype)
         dropout = self.dropout if self.training else 0.0
         return self.out(join_heads(attend(by_content, key, value, bias, dropout)))
 

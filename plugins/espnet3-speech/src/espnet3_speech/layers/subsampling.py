@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from espnet3_speech.layers.dropout import Dropout
+from espnet3_speech.layers.strided_conv import conv_relu
 from espnet3_speech.masks import valid_mask, zero_padding
 
 InputLayer = Literal["conv2d", "conv2d1", "conv2d2", "conv2d6", "conv2d8", "conv1d2", "linear", "stack"]
@@ -74,9 +75,16 @@ class ConvSubsampling(nn.Module):
             values = functional.pad(values, (0, 0, 0, self.minimum - values.shape[1]))
         values = values.unsqueeze(1) if self.two_dimensional else values.transpose(1, 2)
         for conv in self.convs:
-            values = functional.relu(conv(values), inplace=True)
-        values = values.transpose(1, 2).flatten(2)
-        return self.out(values), self.output_lengths(lengths)
+            values = conv_relu(conv, values)
+        return self._project(values), self.output_lengths(lengths)
+
+    def _project(self, values: Tensor) -> Tensor:
+        """``(batch, channels, frames, bands)`` to ``(batch, frames, output_size)``."""
+        if not self.two_dimensional or values.is_contiguous():
+            return self.out(values.transpose(1, 2).flatten(2))
+        # Channels-last values are read as they lie; it is the weights, which are fewer, that are reordered.
+        weight = self.out.weight.unflatten(1, values.shape[1::2]).transpose(1, 2).flatten(1)
+        return functional.linear(values.permute(0, 2, 3, 1).flatten(2), weight, self.out.bias)
 
 
 class DepthwiseSubsampling(nn.Module):
