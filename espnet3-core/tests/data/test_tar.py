@@ -219,3 +219,18 @@ def test_patterns() -> None:
     assert shards_of("a-{00..02}.tar") == ["a-00.tar", "a-01.tar", "a-02.tar"]
     assert shards_of("{x,y}-{9..10}.tar") == ["x-9.tar", "x-10.tar", "y-9.tar", "y-10.tar"]
     assert shards_of("plain.tar") == ["plain.tar"]
+
+
+def test_broken_keys_are_left_out_when_reading_is_lenient(tmp_path: Path) -> None:
+    good, cut = audio(tmp_path, 1), audio(tmp_path, 2, "wav")[:-200]
+    files = {"a.flac": good, "a.txt": b"a", "b.wav": cut, "b.txt": b"b", "c.txt": b"c", "d.flac": good}
+    shard(tmp_path, "m.tar", {**files, "e.flac": good, "e.txt": b"e"})
+    with pytest.raises(CheckFailed):
+        load("m.tar", tmp_path)
+    data = TarShards(TarConfig(path="m.tar"), sample_rate=RATE, recipe_dir=tmp_path, lenient=True)
+    assert data.ids() == ["a", "e"]
+    assert [item["text"] for item in data] == ["a", "e"]
+    told = [f"{finding.place}: {finding.message}" for finding in data.findings]
+    assert len(told) == 3
+    for name, what in zip("bcd", ("truncated", "'c' has no audio", "'d' has no text"), strict=True):
+        assert any(what in line for line in told), (name, told)

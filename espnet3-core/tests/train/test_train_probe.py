@@ -170,3 +170,13 @@ def test_what_cannot_be_found_is_an_error(tmp_path, monkeypatch):
     with pytest.raises(UserError, match="does not know its lengths"):
         train(context(tmp_path))
     assert not (tmp_path / "batch.json").exists()
+
+
+def test_the_found_limit_is_part_of_the_plan_that_a_resumed_training_must_have(tmp_path) -> None:
+    train(context(tmp_path))
+    train(context(tmp_path, epochs=2, memory=32.0))  # what the search may take is no matter any more
+    file = next(tmp_path.rglob("batch.json"))
+    found = json.loads(file.read_text())
+    file.write_text(json.dumps(found | {"seconds": found["seconds"] / 2}))
+    with pytest.raises(UserError, match="another rule than before: seconds"):
+        train(context(tmp_path, epochs=3))
