@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Literal
 
 from espnet3_core.component import Component, Slot
@@ -47,6 +47,12 @@ class BatchConfig:
     """Most seconds of padded audio in a batch."""
     size: int | None = None
     """Most utterances in a batch."""
+    auto: bool = False
+    """Find the seconds by trying batches of the longest utterances, once for an experiment (``batch.json``);
+    ``seconds`` and ``size``, where given, are upper bounds."""
+    memory: float | None = None
+    """With ``auto``: GiB that the training process may take; None takes all that CUDA has. On the CPU it must
+    be given."""
     scope: Literal["per_device", "global"] = "per_device"
     """Whether the limits hold for each device or for all devices together."""
     shuffle: bool = True
@@ -55,6 +61,10 @@ class BatchConfig:
     """Processes that load data; 0 loads in the training process."""
     pin_memory: bool | None = None
     """Page-locked host memory; None means when training on CUDA."""
+
+    def without_gradients(self) -> BatchConfig:
+        """What to do with ``auto`` where nothing is trained: a minute of audio, which fits anywhere."""
+        return replace(self, auto=False, seconds=self.seconds or 60.0) if self.auto else self
 
 
 @dataclass(kw_only=True)

@@ -8,27 +8,18 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from espnet3_core.data import sphere
-from espnet3_core.errors import UserError
+from espnet3_core.data.origin import Origin, explained
 
 AUDIO_SUFFIXES = frozenset(
     {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif", ".au", ".w64", *sphere.SUFFIXES}
 )
 """Suffixes that a folder of audio is searched for."""
-
-UNREADABLE_SUFFIXES = frozenset(
-    {".m4a", ".aac", ".mp4", ".wma", ".webm", ".amr", ".3gp", ".ape", ".mka", ".mkv", ".mov", ".avi", ".ac3"}
-)
-"""Suffixes of recordings that libsndfile has no decoder for."""
 
 OVERSHOOT = 0.5
 """Seconds by which a segment may end beyond its file; Kaldi's extract-segments allows as much."""
@@ -42,17 +33,6 @@ _MOST_FRAMES = 1 << 48
 _SIZED = re.compile(r"^\s*(?:data|SSND|Data Size)\s*:\s*(\d+) \(should be (\d+)\)", re.MULTILINE)
 _SIZED_FORMATS = frozenset({"WAV", "WAVEX", "AIFF", "AU", "W64", "RF64"})
 _MP3_SLACK = 2 * 1152
-
-
-class AudioError(UserError):
-    """Audio that cannot be used.
-
-    Attributes:
-        kind: ``missing``, ``empty``, ``truncated``, ``damaged``, ``not finite``, ``rate``, ``channels`` or
-            ``segment``.
-    """
-
-    kind = "damaged"
 
 
 class AudioInfo(NamedTuple):
@@ -72,71 +52,6 @@ class AudioInfo(NamedTuple):
     def seconds(self) -> float:
         """Duration."""
         return self.frames / self.rate
-
-
-@dataclass(frozen=True)
-class Origin:
-    """Whose audio is read, for messages.
-
-    Attributes:
-        path: The audio file.
-        utterance: Utterance id.
-        place: ``file:line`` of the manifest.
-    """
-
-    path: str
-    utterance: str | None = None
-    place: str | None = None
-
-    def error(self, problem: str, hint: str | None = None, kind: str = "damaged") -> AudioError:
-        """The error ``<place>: utterance '<id>': <path> <problem>``."""
-        head = f"{self.place}: " if self.place else ""
-        name = f"utterance {self.utterance!r}: " if self.utterance is not None else ""
-        error = AudioError(f"{head}{name}{self.path} {problem}", hint=hint)
-        error.kind = kind
-        return error
-
-
-@contextmanager
-def _explained(origin: Origin) -> Iterator[None]:
-    """Turn what soundfile, the Sphere reader or the system raise into a message."""
-    import soundfile
-
-    path = origin.path
-    try:
-        yield
-    except PermissionError as error:
-        raise origin.error("may not be read", "change its permissions") from error
-    except (OSError, RuntimeError, soundfile.SoundFileError, sphere.SphereError) as error:
-        if not os.path.exists(path):
-            raise origin.error(
-                "does not exist",
-                "check it; a relative path starts from the manifest's folder, or from the dataset's `root`",
-                "missing",
-            ) from error
-        if os.path.isdir(path):
-            raise origin.error("is a folder, not an audio file") from error
-        if not os.access(path, os.R_OK):
-            raise origin.error("may not be read", "change its permissions") from error
-        if os.path.getsize(path) == 0:
-            hint = "copy it again, or leave the utterance out"
-            raise origin.error("is empty (0 bytes)", hint, "empty") from error
-        if isinstance(error, sphere.SphereError):
-            raise origin.error(str(error), "convert it, copy it again, or leave the utterance out") from error
-        if (suffix := os.path.splitext(path)[1].lower()) in UNREADABLE_SUFFIXES:
-            raise origin.error(f"has the format {suffix}, which is not read", conversion(path)) from error
-        reason = str(getattr(error, "error_string", error)).strip().rstrip(".")
-        raise origin.error(
-            f"cannot be decoded: {reason}",
-            "it is damaged, cut off, or not audio: copy it again or leave it out",
-        ) from error
-
-
-def conversion(path: str | os.PathLike[str]) -> str:
-    """How to get a recording that can be read from one of :data:`UNREADABLE_SUFFIXES`."""
-    name = os.path.basename(path)
-    command = f"ffmpeg -i {shlex.quote(name)} {shlex.quote(os.path.splitext(name)[0] + '.flac')}"
-    return f"wav, flac, ogg, mp3 and Sphere are read; convert it: {command}"
 
 
 def _own_reader(path: str) -> bool:
@@ -159,12 +74,12 @@ def audio_info(
     import soundfile
 
     origin = Origin(os.fspath(path), utterance, place)
-    with _explained(origin):
+    with explained(origin):
         if not _own_reader(origin.path):
             try:
                 with soundfile.SoundFile(origin.path) as file:
                     if file.format != "NIST":
-                        _check_sizes(file, origin)
+                        check_sizes(file, origin)
                         return AudioInfo(file.samplerate, file.channels, file.frames)
             except soundfile.SoundFileError:
                 if not os.path.isfile(origin.path) or not sphere.is_sphere(origin.path):
@@ -173,7 +88,7 @@ def audio_info(
         return AudioInfo(header.rate, header.channels, header.frames)
 
 
-def _check_sizes(file: Any, origin: Origin) -> None:
+def check_sizes(file: Any, origin: Origin, content: bytes | None = None) -> None:
     """Refuse a file that is shorter than its header says; libsndfile would read what there is."""
     if file.frames > _MOST_FRAMES:
         raise origin.error(
@@ -188,7 +103,7 @@ def _check_sizes(file: Any, origin: Origin) -> None:
                 "copy it again, or leave the utterance out",
                 "truncated",
             )
-    elif file.format == "OGG" and not _ogg_complete(origin.path):
+    elif file.format == "OGG" and not _ogg_complete(_tail(origin.path) if content is None else content):
         raise origin.error(
             "is truncated: its last page is not marked as the end of the stream",
             "copy or encode it again, or leave the utterance out",
@@ -196,12 +111,16 @@ def _check_sizes(file: Any, origin: Origin) -> None:
         )
 
 
-def _ogg_complete(path: str) -> bool:
-    """Whether the last Ogg page (at most 65,307 bytes, RFC 3533) carries the end-of-stream flag."""
+def _tail(path: str) -> bytes:
+    """The end of a file, with at least one whole Ogg page (at most 65,307 bytes, RFC 3533)."""
     with open(path, "rb") as stream:
         stream.seek(0, os.SEEK_END)
         stream.seek(max(0, stream.tell() - 65_307))
-        tail = stream.read()
+        return stream.read()
+
+
+def _ogg_complete(tail: bytes) -> bool:
+    """Whether the last Ogg page carries the end-of-stream flag."""
     page = tail.rfind(b"OggS")
     return 0 <= page < len(tail) - 5 and bool(tail[page + 5] & 4)
 
@@ -222,6 +141,28 @@ def _span(info: AudioInfo, start: float, end: float | None, origin: Origin) -> t
     return first, min(last, info.frames)
 
 
+def samples_of(
+    file: Any, start: float, end: float | None, origin: Origin, content: bytes | None = None
+) -> tuple[Samples, AudioInfo]:
+    """Samples of a segment of what soundfile has opened."""
+    check_sizes(file, origin, content)
+    info = AudioInfo(file.samplerate, file.channels, file.frames)
+    first, last = _span(info, start, end, origin)
+    if first:
+        file.seek(first)
+    samples: Samples = file.read(last - first, dtype="float32")
+    slack = _MP3_SLACK if file.format == "MP3" else 0
+    if len(samples) + slack < last - first:
+        raise origin.error(
+            f"is truncated: {last - first} samples expected, {len(samples)} decoded",
+            "copy it again, or leave the utterance out",
+            "truncated",
+        )
+    if file.subtype in ("FLOAT", "DOUBLE") and not np.isfinite(samples).all():
+        raise origin.error("holds samples that are not finite numbers", kind="not finite")
+    return samples, info
+
+
 def _decode(path: str, start: float, end: float | None, origin: Origin) -> tuple[Samples, AudioInfo]:
     """Samples (frames, channels) or (frames,) of a segment as stored in the file."""
     import soundfile
@@ -230,22 +171,7 @@ def _decode(path: str, start: float, end: float | None, origin: Origin) -> tuple
         try:
             with soundfile.SoundFile(path) as file:
                 if file.format != "NIST":
-                    _check_sizes(file, origin)
-                    info = AudioInfo(file.samplerate, file.channels, file.frames)
-                    first, last = _span(info, start, end, origin)
-                    if first:
-                        file.seek(first)
-                    samples: Samples = file.read(last - first, dtype="float32")
-                    slack = _MP3_SLACK if file.format == "MP3" else 0
-                    if len(samples) + slack < last - first:
-                        raise origin.error(
-                            f"is truncated: {last - first} samples expected, {len(samples)} decoded",
-                            "copy it again, or leave the utterance out",
-                            "truncated",
-                        )
-                    if file.subtype in ("FLOAT", "DOUBLE") and not np.isfinite(samples).all():
-                        raise origin.error("holds samples that are not finite numbers", kind="not finite")
-                    return samples, info
+                    return samples_of(file, start, end, origin)
         except soundfile.SoundFileError:
             if not os.path.isfile(path) or not sphere.is_sphere(path):
                 raise
@@ -261,7 +187,7 @@ def decode(path: str, start: float = 0.0, end: float | None = None) -> tuple[Sam
         AudioError: The file is missing, empty, damaged or cut off, or the segment lies outside it.
     """
     origin = Origin(path)
-    with _explained(origin):
+    with explained(origin):
         samples, info = _decode(path, start, end, origin)
     if len(samples) == 0:
         raise origin.error("holds no samples", "leave the utterance out", "empty")
@@ -339,8 +265,20 @@ def read_audio(
             wanted and no conversion was allowed; or the segment lies outside it.
     """
     origin = Origin(os.fspath(path), utterance, place)
-    with _explained(origin):
+    with explained(origin):
         samples, info = _decode(origin.path, start, end, origin)
+    return as_wanted(samples, info, origin, sample_rate, channels, resample)
+
+
+def as_wanted(
+    samples: Samples,
+    info: AudioInfo,
+    origin: Origin,
+    sample_rate: int | None,
+    channels: ChannelPolicy | int,
+    resample: ResamplePolicy,
+) -> Samples:
+    """Samples as mono at the rate that is wanted."""
     if len(samples) == 0:
         raise origin.error("holds no samples", "leave the utterance out", "empty")
     samples = _mono(samples, channels, origin)

@@ -6,7 +6,7 @@ import heapq
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,6 +20,7 @@ WASTE = 0.09
 """Most padding in a batch that is limited in seconds; where lengths differ too much, it ends earlier."""
 SPARE = 0.02
 """Batches beyond the fewest possible, so that each epoch's shuffle can have the same number."""
+_PART = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,61 @@ class Limits:
         return Limits(self.seconds * 1.02, math.ceil(self.size * 1.02), min(1.0, self.waste + 0.01))
 
 
+class Plan(Sequence[list[int]]):
+    """Batches in two arrays; a batch is a list of items when asked for.
+
+    Args:
+        items: Items, batch after batch, int64.
+        ends: Where each batch ends in them, shape (batches,), int64.
+    """
+
+    def __init__(self, items: NDArray[np.int64], ends: NDArray[np.int64]) -> None:
+        self.items, self.ends = items, ends
+
+    @classmethod
+    def of(cls, batches: Sequence[Sequence[int]]) -> Plan:
+        """A plan of the same batches."""
+        items = np.fromiter((item for batch in batches for item in batch), np.int64)
+        return cls(items, np.cumsum([len(batch) for batch in batches], dtype=np.int64))
+
+    @property
+    def sizes(self) -> NDArray[np.int64]:
+        """Number of items in each batch."""
+        return np.diff(self.ends, prepend=0)
+
+    @property
+    def starts(self) -> NDArray[np.int64]:
+        """Where each batch begins."""
+        return self.ends - self.sizes
+
+    def take(self, chosen: NDArray[np.int64]) -> Plan:
+        """The batches of these numbers, in their order."""
+        sizes = self.sizes[chosen]
+        ends = np.cumsum(sizes)
+        shift = np.repeat(self.starts[chosen] - (ends - sizes), sizes)
+        return Plan(self.items[shift + np.arange(len(shift))], ends)
+
+    def __len__(self) -> int:
+        return len(self.ends)
+
+    @overload
+    def __getitem__(self, index: int) -> list[int]: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[list[int]]: ...
+    def __getitem__(self, index: int | slice) -> list[int] | list[list[int]]:
+        if isinstance(index, slice):
+            return [self[place] for place in range(*index.indices(len(self)))]
+        place = range(len(self))[index]
+        start = int(self.ends[place - 1]) if place else 0
+        batch: list[int] = self.items[start : self.ends[place]].tolist()
+        return batch
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and list(self) == list(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
 def plan_batches(
     lengths: ArrayLike,
     *,
@@ -74,15 +130,16 @@ def plan_batches(
     world_size: int = 1,
     scope: Literal["per_device", "global"] = "per_device",
     count: int | None = None,
-) -> list[list[int]]:
+) -> Plan:
     """Group items of similar length into batches.
 
     Each item is in exactly one batch. The number of batches is a multiple of ``world_size`` and the same in
     every epoch; device ``r`` takes ``plan[r::world_size]``, so that batches of one step stand together and
     are alike in length. To make the numbers even, the batches of most items are split, and never an item
-    dropped or repeated; only when every batch holds a single item are the two shortest put together, which
-    may exceed the limits. An item that is longer than ``seconds`` makes a batch of its own. With ``seconds``,
-    no batch is padded by more than 9 %, so that a small set of mixed lengths has more, smaller batches.
+    dropped or repeated; only when there are too few items for that are the cheapest batches put together,
+    which may exceed the limits. An item that is longer than ``seconds`` makes a batch of its own. With
+    ``seconds``, no batch is padded by more than 9 %, so that a small set of mixed lengths has more, smaller
+    batches. Nothing here keeps an object per item: a million items are planned in arrays of 8 MB.
 
     Args:
         lengths: Length of each item, shape (items,), usually in seconds.
@@ -109,87 +166,90 @@ def plan_batches(
     if not np.isfinite(values).all():
         raise UserError(f"item {int(np.flatnonzero(~np.isfinite(values))[0])} has no finite length")
     order = np.argsort(values, kind="stable")
-    batches = _fill(values, order, limits)
-    while count is not None and len(batches) > count:
+    plan = _fill(values, order, limits)
+    while count is not None and len(plan) > count:
         limits = limits.wider()
-        batches = _fill(values, order, limits)
+        plan = _fill(values, order, limits)
     if count is None:
-        uneven = shuffle and limits.seconds < math.inf and len(batches) > 1
-        count = _next_multiple(len(batches) + math.ceil(len(batches) * SPARE * uneven), world_size)
+        uneven = shuffle and limits.seconds < math.inf and len(plan) > 1
+        count = _next_multiple(len(plan) + math.ceil(len(plan) * SPARE * uneven), world_size)
     count = min(count, len(values) - len(values) % world_size)
     if not shuffle:
-        return _even(batches, count, values)
+        return _even(plan, count, values)
     rng = generator_for("batches", seed, epoch)
-    batches = _even(_shuffled_fill(values, limits, count, rng), count, values)
-    return [
-        batches[step * world_size + place]
-        for step in rng.permutation(count // world_size).tolist()
-        for place in rng.permutation(world_size).tolist()
-    ]
+    plan = _even(_shuffled_fill(values, limits, count, rng), count, values)
+    steps = rng.permutation(count // world_size)
+    places = np.tile(np.arange(world_size), (len(steps), 1))
+    return plan.take((steps[:, None] * world_size + rng.permuted(places, axis=1)).reshape(-1))
 
 
 def _next_multiple(count: int, of: int) -> int:
     return -(-count // of) * of
 
 
-def _shuffled_fill(
-    values: NDArray[np.float64], limits: Limits, count: int, rng: np.random.Generator
-) -> list[list[int]]:
+def _shuffled_fill(values: NDArray[np.float64], limits: Limits, count: int, rng: np.random.Generator) -> Plan:
     """Batches of a random order by about length; the order comes closer to exact until ``count`` suffices."""
     tie = rng.permutation(len(values))
     noise = rng.uniform(-1, 1, len(values))
     jitter = JITTER
     while True:
         order = tie[np.argsort((values * (1 + jitter * noise))[tie], kind="stable")]
-        batches = _fill(values, order, limits)
-        if len(batches) <= count or jitter == 0:
-            return batches
+        plan = _fill(values, order, limits)
+        if len(plan) <= count or jitter == 0:
+            return plan
         jitter = jitter / 2 if jitter > JITTER / 8 else 0.0
 
 
-def _fill(values: NDArray[np.float64], order: NDArray[np.int64], limits: Limits) -> list[list[int]]:
+def _fill(values: NDArray[np.float64], order: NDArray[np.int64], limits: Limits) -> Plan:
     """Cut an order into batches, each as full as the limits allow."""
-    indices = order.tolist()
     ends: list[int] = []
-    longest, held, start = 0.0, 0.0, 0
+    longest, held, start, place = 0.0, 0.0, 0, 0
     seconds, size = limits.seconds, limits.size
     share = 1 - limits.waste
-    for place, length in enumerate(values[order].tolist()):
-        top = length if length > longest else longest
-        count = place - start + 1
-        if count > 1 and (top * count > seconds or count > size or held + length < share * top * count):
-            ends.append(place)
-            start, top, held = place, length, 0.0
-        longest = top
-        held += length
-    ends.append(len(indices))
-    starts = [0, *ends[:-1]]
-    return [indices[start:end] for start, end in zip(starts, ends, strict=True) if end > start]
+    for first in range(0, len(order), _PART):
+        for length in values[order[first : first + _PART]].tolist():
+            top = length if length > longest else longest
+            count = place - start + 1
+            if count > 1 and (top * count > seconds or count > size or held + length < share * top * count):
+                ends.append(place)
+                start, top, held = place, length, 0.0
+            longest = top
+            held += length
+            place += 1
+    return Plan(order, np.array([*ends, place], np.int64))
 
 
-def _even(batches: list[list[int]], count: int, values: NDArray[np.float64]) -> list[list[int]]:
+def _even(plan: Plan, count: int, values: NDArray[np.float64]) -> Plan:
     """Make ``count`` batches: split those of most items, or join the shortest ones."""
-    pieces = {place: [batch] for place, batch in enumerate(batches)}
-    largest = [(-len(batch), place) for place, batch in enumerate(batches)]
+    if len(plan) > count:
+        return _joined(plan, count, values)
+    largest = [(-size, start) for size, start in zip(plan.sizes.tolist(), plan.starts.tolist(), strict=True)]
     heapq.heapify(largest)
-    for _ in range(count - len(batches)):
-        place = heapq.heappop(largest)[1]
-        parts = pieces[place]
-        part = parts.pop(max(range(len(parts)), key=lambda index: len(parts[index])))
-        parts += [part[: len(part) // 2], part[len(part) // 2 :]]
-        heapq.heappush(largest, (-max(map(len, parts)), place))
-    even = [part for place in range(len(batches)) for part in pieces[place]]
-    while len(even) > count:
-        cost = [float(values[batch].max()) * len(batch) for batch in even]
+    cuts = []
+    for _ in range(count - len(plan)):
+        size, start = heapq.heappop(largest)
+        half = -size // 2
+        cuts.append(start + half)
+        heapq.heappush(largest, (-half, start))
+        heapq.heappush(largest, (size + half, start + half))
+    return Plan(plan.items, np.sort(np.concatenate([plan.ends, np.array(cuts, np.int64)])))
+
+
+def _joined(plan: Plan, count: int, values: NDArray[np.float64]) -> Plan:
+    batches = list(plan)
+    while len(batches) > count:
+        cost = [float(values[batch].max()) * len(batch) for batch in batches]
         first, second = np.argsort(cost, kind="stable")[:2].tolist()
-        even[second] = even[first] + even[second]
-        del even[first]
-    return even
+        batches[second] = batches[first] + batches[second]
+        del batches[first]
+    return Plan.of(batches)
 
 
 def padding_waste(lengths: ArrayLike, batches: Sequence[Sequence[int]]) -> float:
     """Share of padding in the padded length of all batches, from 0 to 1."""
-    values = np.asarray(lengths, np.float64)
-    padded = sum(float(values[list(batch)].max()) * len(batch) for batch in batches)
-    held = sum(float(values[list(batch)].sum()) for batch in batches)
-    return 1 - held / padded if padded else 0.0
+    plan = batches if isinstance(batches, Plan) else Plan.of(batches)
+    if not len(plan.items):
+        return 0.0
+    values = np.asarray(lengths, np.float64)[plan.items]
+    padded = float((np.maximum.reduceat(values, plan.starts) * plan.sizes).sum())
+    return 1 - float(values.sum()) / padded if padded else 0.0

@@ -31,6 +31,24 @@ class ManifestConfig:
 
 
 @dataclass(kw_only=True)
+class TarConfig:
+    """Audio and texts in tar shards, in the layout of WebDataset: ``key.flac`` beside ``key.txt`` or
+    ``key.json``."""
+
+    path: str
+    """Shards: ``shards/train-{000..012}.tar``, ``shards/*.tar``; relative to the recipe. They are not
+    compressed, so that an utterance can be read from the middle."""
+    columns: dict[str, str] = field(default_factory=dict)
+    """Our field (text, speaker, duration) to the key in the ``.json``, where the usual names are not used."""
+    where: dict[str, Any] = field(default_factory=dict)
+    """Keep utterances whose field has this value, or one of these: ``{split: train}``."""
+    channels: Literal["reject", "first", "mean"] = "reject"
+    """What to do with audio of several channels."""
+    resample: Literal["reject", "soxr"] = "reject"
+    """What to do with audio of another rate than the recipe's ``sample_rate``."""
+
+
+@dataclass(kw_only=True)
 class MixtureConfig:
     """Several datasets as one."""
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+from array import array
 from collections.abc import Set
 from pathlib import Path
 
-from espnet3_core.data.audio import AUDIO_SUFFIXES, UNREADABLE_SUFFIXES, conversion
+from espnet3_core.data.audio import AUDIO_SUFFIXES
+from espnet3_core.data.columns import TextColumn
+from espnet3_core.data.origin import UNREADABLE_SUFFIXES, conversion
 from espnet3_core.data.tables import Table
 from espnet3_core.errors import Finding, UserError
 
@@ -57,10 +60,10 @@ def read_folder(folder: Path) -> Table:
             raise UserError(f"cannot read {path}: {error.strerror or error}") from error
         texts.append(text)
         table.digest.update(f"{name}\0{text}\0".encode())
-    table.lines = [0] * len(files)
-    table.columns = {"audio": files}
+    table.lines = array("q", bytes(8 * len(files)))
+    table.columns = {"audio": TextColumn.of(files)}
     if any(text is not None for text in texts):
-        table.columns["text"] = [text or "" for text in texts]
+        table.columns["text"] = TextColumn.of([text or "" for text in texts])
         table.findings += [
             Finding(
                 message=f"no text beside this recording: {Path(name).stem}.txt is missing",

@@ -6,9 +6,12 @@ import shlex
 from collections.abc import Iterable
 from pathlib import Path
 
+from espnet3_core.data.columns import TextColumn
 from espnet3_core.data.tables import Table, read_lines
 from espnet3_core.errors import Finding
 
+FILES = ("wav.scp", "segments", "text", "utt2spk", "utt2dur")
+"""Files of a data directory that are read."""
 CHANNEL_COLUMN = "_channel"
 """Column for the channel that ``sph2pipe -c`` picks, counted from 0."""
 _FLAGS = {
@@ -124,7 +127,7 @@ def read_kaldi(folder: Path) -> Table:
     for name, file in (("text", "text"), ("speaker", "utt2spk"), ("duration", "utt2dur")):
         if (folder / file).exists() and not (name == "duration" and cut):
             columns[name] = _aligned(folder / file, table, columns["id"])
-    table.columns = columns
+    table.columns = {name: TextColumn.of(column) for name, column in columns.items()}
     return table
 
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,24 +14,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from espnet3_core.data.audio import read_audio
-from espnet3_core.data.config import ManifestConfig
-from espnet3_core.data.folders import LISTINGS, audio_files, read_folder
-from espnet3_core.data.kaldi import CHANNEL_COLUMN, read_kaldi
+from espnet3_core.data.columns import TextColumn
+from espnet3_core.data.config import ManifestConfig, TarConfig
+from espnet3_core.data.folders import LISTINGS, audio_files
+from espnet3_core.data.kaldi import CHANNEL_COLUMN
 from espnet3_core.data.lengths import header_durations
-from espnet3_core.data.rows import check_ids, derived_ids, times
-from espnet3_core.data.tables import Table, as_text, read_csv, read_jsonl, read_tsv, resolve_headers
+from espnet3_core.data.listing import Listing, no_audio, read_listing
+from espnet3_core.data.tables import as_text
 from espnet3_core.errors import CheckFailed, Finding, UserError
 from espnet3_core.names import did_you_mean
 
-_READERS: dict[str, Callable[[Path], Table]] = {
-    "tsv": read_tsv,
-    "csv": read_csv,
-    "jsonl": read_jsonl,
-    "kaldi": read_kaldi,
-    "folder": read_folder,
-}
 _SUFFIXES = {".tsv": "tsv", ".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl"}
-_RESERVED = ("speech", "ids")
+_NOT_FIELDS = ("id", "audio", "start", "end", "duration", CHANNEL_COLUMN)
 
 
 def open_manifest(
@@ -100,70 +94,41 @@ class Manifest:
         UserError: The listing cannot be read, is empty, or has broken lines or duplicate ids: all are named.
     """
 
+    config: ManifestConfig | TarConfig
+
     def __init__(
         self, config: ManifestConfig, *, sample_rate: int | None, recipe_dir: Path, lenient: bool = False
     ) -> None:
         self.config = config
         self.lenient = lenient
-        self.findings: list[Finding] = []
         self.sample_rate = sample_rate
         path, form = _locate(config, recipe_dir)
-        table = _READERS[form](path)
         folder = path if path.is_dir() else path.parent
         self._root = os.path.abspath(folder if config.root is None else Path(recipe_dir) / config.root)
-        self._place = table.file
-        self._digest = table.digest.hexdigest()
-        self._load(table)
+        self._use(read_listing(path, form, config.columns, audio=sample_rate is not None))
 
-    def _load(self, table: Table) -> None:
-        """Turn the listing into columns by field, or raise every problem at once."""
-        if not len(table) and not table.findings:
-            empty = "holds no audio" if os.path.isdir(table.file) else "is empty: it lists no utterance"
-            raise UserError(f"manifest {table.file} {empty}")
-        headers = resolve_headers(table, self.config.columns) if table.columns else {}
-        self._headers = ", ".join(table.columns)
-        if "audio" not in headers and self.sample_rate is not None and table.columns:
-            raise self._no_audio()
-        columns = {name: table.columns[header] for name, header in headers.items()}
-        others = {name: column for name, column in table.columns.items() if name not in headers.values()}
-        columns |= {(f"{name}_" if name in (*_RESERVED, *columns) else name): c for name, c in others.items()}
-        audio = columns.pop("audio", None)
-        for line, value in zip(table.lines, audio or (), strict=False):
-            if not value:
-                table.broken(line, "no audio file is named")
-        start, end, self._whole = times(table, columns)
-        ids = columns.pop("id", None)
-        derived = derived_ids(audio, start, end, len(table)) if ids is None else ids
-        check_ids(table, derived, explicit=ids is not None)
-        if table.findings and not self.lenient:
-            raise CheckFailed(table.findings)
-        chosen = self._kept(table, {"id": derived, **columns})
-        outside = {table.place(line) for line in set(table.lines) - {table.lines[index] for index in chosen}}
-        self.findings = [finding for finding in table.findings if finding.place not in outside]
-        keep = [index for index in chosen if table.lines[index] not in table.bad]
-        self._ids = [derived[index] for index in keep]
-        self._lines = [table.lines[index] for index in keep]
-        self._audio = None if audio is None else [audio[index] for index in keep]
-        self._start, self._end, self._whole = start[keep], end[keep], self._whole[keep]
-        self._columns = {name: [column[index] for index in keep] for name, column in columns.items()}
-        self._channel = self._columns.pop(CHANNEL_COLUMN, None)
+    def _use(self, listing: Listing) -> None:
+        """Take the rows that are wanted and not broken; what is broken among the wanted is told."""
+        if listing.findings and not self.lenient:
+            raise CheckFailed(listing.findings)
+        self._listing = listing
+        wanted = self._wanted()
+        outside = set(listing.numbers["line"][~wanted].tolist()) if listing.findings else set()
+        places = {listing.place(line) for line in outside if line}
+        self.findings = [finding for finding in listing.findings if finding.place not in places]
+        self._rows = np.flatnonzero(wanted & ~listing.bad)
 
-    def _no_audio(self) -> UserError:
-        return UserError(
-            f"{self._place}:1: no column names the audio files; headers: {self._headers}",
-            hint="the first line names the columns: call it `path`, or say `columns: {audio: <header>}`",
-        )
-
-    def _kept(self, table: Table, columns: dict[str, list[str]]) -> list[int]:
+    def _wanted(self) -> NDArray[np.bool_]:
         """Rows that ``where`` selects."""
-        keep = np.ones(len(table), bool)
+        listing = self._listing
+        keep = np.ones(len(listing), bool)
         for name, wanted in self.config.where.items():
-            column = columns.get(name, table.columns.get(name))
+            column = listing.columns.get(name, listing.columns.get(listing.headers.get(name, "")))
             if column is None:
                 raise UserError(
-                    f"`where` asks for column {name!r}, which {table.file} does not have; "
-                    f"columns: {', '.join(table.columns)}",
-                    hint=did_you_mean(name, [*table.columns, *columns]),
+                    f"`where` asks for column {name!r}, which {listing.file} does not have; "
+                    f"columns: {', '.join(listing.headers)}",
+                    hint=did_you_mean(name, [*listing.headers, *listing.columns]),
                 )
             values = {as_text(value) for value in (wanted if isinstance(wanted, list | tuple) else [wanted])}
             keep &= np.fromiter((value in values for value in column), bool, len(column))
@@ -171,13 +136,13 @@ class Manifest:
                 there = sorted(set(column))
                 shown = ", ".join(there[:10]) + (" …" if len(there) > 10 else "")
                 raise UserError(
-                    f"manifest {table.file} has no utterance with {name} = {' or '.join(sorted(values))}",
+                    f"manifest {listing.file} has no utterance with {name} = {' or '.join(sorted(values))}",
                     hint=f"values of {name}: {shown}",
                 )
-        return [int(index) for index in np.flatnonzero(keep)]
+        return keep
 
     def __len__(self) -> int:
-        return len(self._ids)
+        return len(self._rows)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         return (self[index] for index in range(len(self)))
@@ -193,8 +158,8 @@ class Manifest:
                 sample_rate=self.sample_rate,
                 channels=self.config.channels if channel is None else channel,
                 resample=self.config.resample,
-                utterance=self._ids[index],
-                place=self.source(index) if self._lines[index] else None,
+                utterance=item["id"],
+                place=self.source(index) if self._number("line", index) else None,
             )
         return item
 
@@ -203,16 +168,27 @@ class Manifest:
             raise IndexError(f"utterance {index} of {len(self)}")
         return index % len(self)
 
+    @property
+    def _audio(self) -> TextColumn | None:
+        return self._listing.columns.get("audio")
+
+    def _text(self, column: TextColumn, index: int) -> str:
+        return column[int(self._rows[index])]
+
+    def _number(self, name: str, index: int) -> Any:
+        return self._listing.numbers[name][self._rows[index]].item()
+
     def channel(self, index: int) -> int | None:
         """The channel that the listing picks, counted from 0; None where it leaves that to ``channels``."""
-        channel = self._channel[index] if self._channel else ""
+        column = self._listing.columns.get(CHANNEL_COLUMN)
+        channel = self._text(column, index) if column else ""
         return int(channel) if channel else None
 
     def audio_path(self, index: int) -> str:
         """Absolute path of an utterance's audio file."""
         if self._audio is None:
-            raise self._no_audio()
-        path = self._audio[index].removeprefix("file://")
+            raise no_audio(self._listing)
+        path = self._text(self._audio, index).removeprefix("file://")
         if "://" in path:
             from espnet3_core.catalog import current_catalog
 
@@ -221,22 +197,26 @@ class Manifest:
 
     def span(self, index: int) -> tuple[float, float | None]:
         """Start and end of an utterance in its audio file, in seconds; None for the file's end."""
-        end = float(self._end[index])
-        return float(self._start[index]), None if math.isnan(end) else end
+        end = self._number("end", index)
+        return self._number("start", index), None if math.isnan(end) else end
 
     def describe(self, index: int) -> dict[str, Any]:
         """All fields of an utterance except audio."""
         index = self._checked(index)
-        return {"id": self._ids[index], **{name: column[index] for name, column in self._columns.items()}}
+        columns = self._listing.columns
+        item = {"id": self._text(columns["id"], index)}
+        return item | {
+            name: self._text(column, index) for name, column in columns.items() if name not in _NOT_FIELDS
+        }
 
     def ids(self) -> list[str]:
         """Ids of all utterances, in order."""
-        return list(self._ids)
+        return list(self._listing.columns["id"].at(self._rows))
 
     def source(self, index: int) -> str:
         """Where an utterance is listed: ``file:line``; in a folder of audio, its file."""
-        line = self._lines[index]
-        return f"{self._place}:{line}" if line or self._audio is None else self.audio_path(index)
+        line = self._number("line", index)
+        return f"{self._listing.file}:{line}" if line or self._audio is None else self.audio_path(index)
 
     def lengths(self) -> NDArray[np.float64]:
         """Seconds of each utterance: from the listing where it says, else from the files' headers (cached).
@@ -244,23 +224,23 @@ class Manifest:
         Raises:
             CheckFailed: Files are missing or damaged; all of them are listed.
         """
-        seconds = np.where(np.isnan(self._end), self._whole, self._end) - self._start
+        start, end, whole = (self._listing.numbers[name][self._rows] for name in ("start", "end", "whole"))
+        seconds = np.where(np.isnan(end), whole, end) - start
         unknown = np.flatnonzero(np.isnan(seconds))
-        if len(unknown) and self._audio is None:
-            raise self._no_audio()
         first: dict[str, int] = {}
         for index in unknown.tolist():
             first.setdefault(self.audio_path(index), index)
         if first:
+            ids = self._listing.columns["id"]
             found = header_durations(
                 list(first),
-                utterances=[self._ids[index] for index in first.values()],
+                utterances=[self._text(ids, index) for index in first.values()],
                 places=[self.source(index) for index in first.values()],
                 lenient=self.lenient,
             )
             by_path = dict(zip(first, found.tolist(), strict=True))
             for index in unknown.tolist():
-                seconds[index] = by_path[self.audio_path(index)] - self._start[index]
+                seconds[index] = by_path[self.audio_path(index)] - start[index]
         if np.isnan(seconds).any():
             known = seconds[~np.isnan(seconds)]
             seconds[np.isnan(seconds)] = np.median(known) if len(known) else 1.0
@@ -268,9 +248,11 @@ class Manifest:
 
     def missing(self) -> list[Finding]:
         """A finding for each utterance whose audio file does not exist; nothing is decoded."""
+        ids = self._listing.columns["id"]
         return [
             Finding(
-                message=f"utterance {self._ids[index]!r}: {path} does not exist", place=self.source(index)
+                message=f"utterance {self._text(ids, index)!r}: {path} does not exist",
+                place=self.source(index),
             )
             for index in range(len(self) if self._audio is not None else 0)
             if not os.path.isfile(path := self.audio_path(index))
@@ -280,7 +262,7 @@ class Manifest:
         """Hash of the listing's bytes and of the settings that decide what the items are."""
         config = self.config
         settings = [config.columns, config.where, config.channels, config.resample, self.sample_rate]
-        text = json.dumps([self._digest, *settings], sort_keys=True, default=str)
+        text = json.dumps([self._listing.digest, *settings], sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from espnet3_core.data.columns import TextColumn
 from espnet3_core.data.config import MixtureConfig
 from espnet3_core.data.dataset import ids_of, index_id, lengths_of, place_of
 from espnet3_core.data.randomness import generator_for
@@ -51,7 +52,7 @@ class Mixture:
         empty = [name for name, part in self.parts.items() if not len(part)]
         if empty:
             raise UserError(f"core/mixture: part {empty[0]!r} is empty")
-        self._ids = self._all_ids()
+        self._ids = TextColumn.of(self._all_ids())
         self.findings = [f for part in self.parts.values() for f in getattr(part, "findings", ())]
 
     def _all_ids(self) -> list[str]:
@@ -87,14 +88,17 @@ class Mixture:
 
     def __getitem__(self, index: int) -> Item:
         _, part, inner = self._locate(index)
-        return {**part[inner], "id": self._ids[index]}
+        return {**part[inner], "id": self._ids[index % len(self)]}
 
     def describe(self, index: int) -> Item:
         """All fields of an utterance except audio."""
         _, part, inner = self._locate(index)
         describe = getattr(part, "describe", None)
         item = describe(inner) if callable(describe) else part[inner]
-        return {**{k: v for k, v in item.items() if k not in ("speech", "audio")}, "id": self._ids[index]}
+        return {
+            **{k: v for k, v in item.items() if k not in ("speech", "audio")},
+            "id": self._ids[index % len(self)],
+        }
 
     def ids(self) -> list[str]:
         """Ids of all items, part after part."""

@@ -14,6 +14,12 @@ DATASETS = (
         summary="TSV, CSV, JSONL, Kaldi directory, or folder of audio with texts",
     ),
     DatasetSpec(
+        name="core/tar",
+        target="espnet3_core.data.tar:TarShards",
+        config=f"{_CONFIG}:TarConfig",
+        summary="Tar shards in the layout of WebDataset",
+    ),
+    DatasetSpec(
         name="core/mixture",
         target="espnet3_core.data.mixture:Mixture",
         config=f"{_CONFIG}:MixtureConfig",

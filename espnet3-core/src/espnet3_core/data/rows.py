@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
+from espnet3_core.data.columns import TextColumn
 from espnet3_core.data.tables import Table
 
 
-def times(table: Table, columns: dict[str, list[str]]) -> tuple[NDArray[np.float64], ...]:
-    """Start, end and whole duration of each row in seconds, NaN where unknown; takes the columns out."""
-    duration = columns.pop("duration", None)
+def times(table: Table, columns: Mapping[str, TextColumn]) -> tuple[NDArray[np.float64], ...]:
+    """Start, end and whole duration of each row in seconds, NaN where unknown."""
     cut = "start" in columns or "end" in columns
-    start = _numbers(table, columns.pop("start", None), "start", empty=0.0)
-    end = _numbers(table, columns.pop("end", None), "end")
-    whole = _numbers(table, duration, "duration")
+    start = _numbers(table, columns.get("start"), "start", empty=0.0)
+    end = _numbers(table, columns.get("end"), "end")
+    whole = _numbers(table, columns.get("duration"), "duration")
     if cut:
         end = np.where(np.isnan(end), start + whole, end)
     for index in np.flatnonzero((end <= start) | (start < 0) | (whole <= 0)).tolist():
@@ -28,24 +28,24 @@ def times(table: Table, columns: dict[str, list[str]]) -> tuple[NDArray[np.float
 
 
 def _numbers(
-    table: Table, column: Sequence[str] | None, name: str, empty: float = math.nan
+    table: Table, column: TextColumn | None, name: str, empty: float = math.nan
 ) -> NDArray[np.float64]:
     values = np.full(len(table), empty)
     for index, text in enumerate(column or ()):
         if text in ("", "-1"):
             continue
         try:
-            values[index] = float(text)
+            value = values[index] = float(text)
         except ValueError:
             table.broken(table.lines[index], f"{name} is not a number of seconds: {text!r}")
             continue
-        if not math.isfinite(values[index]):
+        if not math.isfinite(value):
             table.broken(table.lines[index], f"{name} is not a finite number: {text!r}")
     return values
 
 
 def derived_ids(
-    audio: Sequence[str] | None, start: NDArray[np.float64], end: NDArray[np.float64], count: int
+    audio: TextColumn | None, start: NDArray[np.float64], end: NDArray[np.float64], count: int
 ) -> list[str]:
     """Ids from file names: stem, or whole path where two stems are equal; segments add their times."""
     if audio is None:
@@ -63,8 +63,10 @@ def derived_ids(
     return ids
 
 
-def check_ids(table: Table, ids: Sequence[str], *, explicit: bool) -> None:
+def check_ids(table: Table, ids: TextColumn, *, explicit: bool) -> None:
     """Note ids that are empty, contain blanks, or stand twice."""
+    if _distinct(ids, words=explicit):
+        return
     first: dict[str, int] = {}
     for line, name in zip(table.lines, ids, strict=True):
         if explicit and (not name or len(name.split()) != 1):
@@ -78,3 +80,11 @@ def check_ids(table: Table, ids: Sequence[str], *, explicit: bool) -> None:
             )
         else:
             first[name] = line
+
+
+def _distinct(ids: TextColumn, *, words: bool) -> bool:
+    """Whether ids are certainly all right, told from 64-bit hashes: equal ones may be so by chance."""
+    if words and any(len(name.split()) != 1 for name in ids):
+        return False
+    hashes = np.sort(np.fromiter(map(hash, ids), np.int64, len(ids)))
+    return not bool((hashes[1:] == hashes[:-1]).any())

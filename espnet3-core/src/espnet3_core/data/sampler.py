@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from espnet3_core.config.roles import BatchConfig
-from espnet3_core.data.batching import padding_waste, plan_batches
+from espnet3_core.data.batching import Plan, padding_waste, plan_batches
 from espnet3_core.data.dataset import Key
 from espnet3_core.errors import UserError
 
@@ -77,7 +77,7 @@ class BatchSampler:
         self.epoch, self.start_batch = 0, 0
         self.holes: dict[int, int] = {}
         self._steps = 0
-        self._planned: tuple[int, list[list[int]], NDArray[np.int64]] | None = None
+        self._planned: _Planned | None = None
         self._warn(names)
 
     def _warn(self, find_names: Callable[[], Sequence[str]] | None) -> None:
@@ -106,10 +106,11 @@ class BatchSampler:
 
     def plan(self, epoch: int | None = None) -> list[list[Key]]:
         """Batches of an epoch for all devices; this device takes ``plan[rank::world_size]``."""
-        return [self._keys(batch) for batch in self._plan(self.epoch if epoch is None else epoch)]
+        planned = self._plan(self.epoch if epoch is None else epoch)
+        return [self._keys(planned, place) for place in range(len(planned.plan))]
 
-    def _plan(self, epoch: int) -> list[list[int]]:
-        if self._planned is None or self._planned[0] != epoch:
+    def _plan(self, epoch: int) -> _Planned:
+        if self._planned is None or self._planned.epoch != epoch:
             if not self._steps and epoch and self._items(0) is not self.keep:
                 self._plan(0)
             items = self._items(epoch)
@@ -118,7 +119,7 @@ class BatchSampler:
                     "no utterance is left to make batches of", hint="see min_seconds and max_seconds"
                 )
             config = self.config
-            batches = plan_batches(
+            plan = plan_batches(
                 self.lengths[items],
                 seconds=config.seconds if self.known else None,
                 size=config.size,
@@ -129,16 +130,15 @@ class BatchSampler:
                 scope=config.scope,
                 count=self._steps * self.world_size if self._steps and items is not self.keep else None,
             )
-            self._steps = self._steps or len(batches) // self.world_size
-            self._planned = (epoch, batches, items)
-            self._copies = _copies(items)
-        return self._planned[1]
+            self._steps = self._steps or len(plan) // self.world_size
+            copies = None if items is self.keep else _copies(items)
+            self._planned = _Planned(epoch, plan, items, copies)
+        return self._planned
 
-    def _keys(self, batch: list[int]) -> list[Key]:
-        assert self._planned is not None
-        epoch, _, items = self._planned
-        keys = [Key(epoch, int(items[place]), int(self._copies[place])) for place in batch]
-        kept = [key for key in keys if epoch < self.holes.get(key.item, epoch + 1)]
+    def _keys(self, planned: _Planned, place: int) -> list[Key]:
+        """A batch without its holes; a stand-in where nothing else is left."""
+        keys = planned.keys(place)
+        kept = [key for key in keys if key.epoch < self.holes.get(key.item, key.epoch + 1)]
         return kept or [keys[0]._replace(copy=STAND_IN)]
 
     def set_epoch(self, epoch: int, start_batch: int = 0) -> None:
@@ -146,17 +146,18 @@ class BatchSampler:
         self.epoch, self.start_batch = epoch, start_batch
 
     def __iter__(self) -> Iterator[list[Key]]:
-        batches = self._plan(self.epoch)[self.rank :: self.world_size]
-        return iter([self._keys(batch) for batch in batches[self.start_batch :]])
+        planned = self._plan(self.epoch)
+        start = self.rank + self.start_batch * self.world_size
+        return (self._keys(planned, place) for place in range(start, len(planned.plan), self.world_size))
 
     def __len__(self) -> int:
         """Batches of this device in the whole epoch, consumed ones included."""
-        return len(self._plan(self.epoch)) // self.world_size
+        return len(self._plan(self.epoch).plan) // self.world_size
 
     def waste(self) -> float:
         """Share of padding in the epoch's plan, from 0 to 1."""
-        items = self._items(self.epoch)
-        return padding_waste(self.lengths[items], self._plan(self.epoch))
+        planned = self._plan(self.epoch)
+        return padding_waste(self.lengths[planned.items], planned.plan)
 
     def state(self) -> dict[str, Any]:
         """What identifies the plan and the place in it; put in checkpoints."""
@@ -169,6 +170,22 @@ class BatchSampler:
         digest = hashlib.sha256(repr(settings).encode())
         digest.update(self.lengths.tobytes() + np.ascontiguousarray(self.keep).tobytes())
         return digest.hexdigest()
+
+
+class _Planned(NamedTuple):
+    """The plan of an epoch; its numbers count in ``items``."""
+
+    epoch: int
+    plan: Plan
+    items: NDArray[np.int64]
+    copies: NDArray[np.int64] | None
+
+    def keys(self, place: int) -> list[Key]:
+        """A batch as what datasets are asked for."""
+        batch = self.plan[place]
+        items = self.items[batch].tolist()
+        copies = [0] * len(items) if self.copies is None else self.copies[batch].tolist()
+        return [Key(self.epoch, item, copy) for item, copy in zip(items, copies, strict=True)]
 
 
 def _copies(items: NDArray[np.int64]) -> NDArray[np.int64]:

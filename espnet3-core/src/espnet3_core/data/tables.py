@@ -5,11 +5,14 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-from collections.abc import Iterator
+from array import array
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
+from espnet3_core.data.columns import ColumnBuilder, TextColumn
 from espnet3_core.errors import CheckFailed, Finding, UserError
 from espnet3_core.names import did_you_mean
 
@@ -24,6 +27,8 @@ ALIASES: dict[str, tuple[str, ...]] = {
     "duration": ("duration", "dur", "seconds"),
 }  # fmt: skip
 """Usual headers of each field; case does not matter."""
+_BLOCK = 1 << 22
+_ROWS = 4096
 
 
 @dataclass
@@ -40,8 +45,8 @@ class Table:
     """
 
     file: str
-    columns: dict[str, list[str]] = field(default_factory=dict)
-    lines: list[int] = field(default_factory=list)
+    columns: dict[str, TextColumn] = field(default_factory=dict)
+    lines: array[int] = field(default_factory=lambda: array("q"))
     findings: list[Finding] = field(default_factory=list)
     bad: set[int] = field(default_factory=set)
     digest: Any = field(default_factory=hashlib.sha256)
@@ -59,30 +64,54 @@ class Table:
         return len(self.lines)
 
 
-def read_lines(path: Path, table: Table) -> list[str]:
+def read_lines(path: Path, table: Table) -> Iterator[str]:
     """Lines of a UTF-8 file (byte order mark and CR ignored); undecodable ones are noted and left empty.
+
+    A part of the file is in memory at a time.
 
     Raises:
         UserError: The file cannot be read.
     """
+    number = 1
     try:
-        data = path.read_bytes()
+        with path.open("rb") as stream:
+            for block in _whole_lines(stream, table):
+                try:
+                    lines = block.decode("utf-8").split("\n")
+                except UnicodeDecodeError:
+                    lines = list(_decoded(block, number, table))
+                number += len(lines)
+                for line in lines:
+                    yield line.removesuffix("\r")
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or error}") from error
-    table.digest.update(data)
-    try:
-        return [line.removesuffix("\r") for line in data.decode("utf-8-sig").split("\n")]
-    except UnicodeDecodeError:
-        return list(_decoded(data, table))
 
 
-def _decoded(data: bytes, table: Table) -> Iterator[str]:
-    for number, line in enumerate(data.removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1):
+def _whole_lines(stream: IO[bytes], table: Table) -> Iterator[bytes]:
+    """Parts of a file that end where a line does, without that line's end."""
+    rest = b""
+    first = True
+    while block := stream.read(_BLOCK):
+        table.digest.update(block)
+        if first:
+            block, first = block.removeprefix(b"\xef\xbb\xbf"), False
+        head, end, tail = block.rpartition(b"\n")
+        if end:
+            yield rest + head
+            rest = tail
+        else:
+            rest += block
+    yield rest
+
+
+def _decoded(block: bytes, number: int, table: Table) -> Iterator[str]:
+    for line in block.split(b"\n"):
         try:
-            yield line.decode("utf-8").removesuffix("\r")
+            yield line.decode("utf-8")
         except UnicodeDecodeError as error:
             table.broken(number, f"byte {error.start + 1} is not UTF-8", "save the file as UTF-8")
             yield ""
+        number += 1
 
 
 def read_tsv(path: Path) -> Table:
@@ -100,7 +129,7 @@ def read_csv(path: Path) -> Table:
     return _with_header(table, _csv_rows(table, read_lines(path, table)))
 
 
-def _csv_rows(table: Table, lines: list[str]) -> Iterator[tuple[int, list[str]]]:
+def _csv_rows(table: Table, lines: Iterable[str]) -> Iterator[tuple[int, list[str]]]:
     reader = csv.reader((f"{line}\n" for line in lines), strict=True)
     while True:
         number = reader.line_num + 1
@@ -122,15 +151,21 @@ def _with_header(table: Table, rows: Iterator[tuple[int, list[str]]]) -> Table:
     header = [name.strip() for name in first[1]]
     for name in {name for name in header if header.count(name) > 1 or not name}:
         table.broken(first[0], f"two columns are called {name!r}" if name else "a column has no name")
-    columns: list[list[str]] = [[] for _ in header]
-    for number, row in rows:
-        if len(row) != len(header):
-            table.broken(number, f"{len(row)} fields, but the header has {len(header)}")
-            continue
-        table.lines.append(number)
-        for column, value in zip(columns, row, strict=True):
-            column.append(value.strip())
-    table.columns = dict(zip(header, columns, strict=True))
+    builders = [ColumnBuilder() for _ in header]
+
+    def complete() -> Iterator[list[str]]:
+        for number, row in rows:
+            if len(row) != len(header):
+                table.broken(number, f"{len(row)} fields, but the header has {len(header)}")
+                continue
+            table.lines.append(number)
+            yield row
+
+    good = complete()
+    while part := list(islice(good, _ROWS)):
+        for builder, values in zip(builders, zip(*part, strict=True), strict=True):
+            builder.extend([value.strip() for value in values])
+    table.columns = {name: builder.build() for name, builder in zip(header, builders, strict=True)}
     return table
 
 
@@ -138,30 +173,52 @@ def as_text(value: Any) -> str:
     """A scalar of JSON or YAML as the text that a TSV would hold: 1, 0.5, true."""
     if value is None:
         return ""
+    if type(value) in (int, float):
+        return repr(value)
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def read_jsonl(path: Path) -> Table:
     """One JSON object per line; keys that a line lacks are empty there."""
     table = Table(str(path))
-    rows: list[dict[str, Any]] = []
+    builders: dict[str, ColumnBuilder] = {}
+    rows = _json_rows(path, table)
+    done = 0
+    while part := list(islice(rows, _ROWS)):
+        for key in dict.fromkeys(key for row in part for key in row):
+            builders.setdefault(key, ColumnBuilder(empty=done))
+        for key, builder in builders.items():
+            values = [row.get(key) for row in part]
+            builder.extend([value if type(value) is str else _json_value(value) for value in values])
+        done += len(part)
+    table.columns = {key: builder.build() for key, builder in builders.items()}
+    return table
+
+
+def _json_rows(path: Path, table: Table) -> Iterator[dict[str, Any]]:
     for number, line in enumerate(read_lines(path, table), 1):
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
+            row = _parsed(line)
         except ValueError as error:
             table.broken(number, f"not valid JSON: {error}")
             continue
         if not isinstance(row, dict):
             table.broken(number, f"a JSON object is expected, not {type(row).__name__}")
             continue
-        rows.append(row)
         table.lines.append(number)
-    keys = dict.fromkeys(key for row in rows for key in row)
-    for key in keys:
-        table.columns[key] = [_json_value(row.get(key)) for row in rows]
-    return table
+        yield row
+
+
+def _parsed(line: str) -> Any:
+    """A line of JSON, by pydantic's parser; what that refuses is for the standard library to judge."""
+    from pydantic_core import from_json
+
+    try:
+        return from_json(line, cache_strings="keys")
+    except ValueError:
+        return json.loads(line)
 
 
 def _json_value(value: Any) -> str:

@@ -11,15 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from espnet3_core.errors import UserError
-from espnet3_core.infer.devices import (
-    arithmetic,
-    free_memory,
-    is_out_of_memory,
-    pick_device,
-    seeded,
-    to_device,
-)
+from espnet3_core.infer.devices import arithmetic, pick_device, seeded, to_device
 from espnet3_core.infer.planning import Work
+from espnet3_core.memory import free_memory, is_out_of_memory
 from espnet3_core.protocols import Batch, Item
 from espnet3_core.recipe.context import StageContext
 from espnet3_core.recipe.workers import ContextReference

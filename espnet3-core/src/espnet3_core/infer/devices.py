@@ -68,24 +68,3 @@ def to_device(batch: Mapping[str, Any], device: torch.device) -> Batch:
         key: value.to(device, non_blocking=True) if isinstance(value, torch.Tensor) else value
         for key, value in batch.items()
     }
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an exception says that the memory of a device or of the machine did not suffice."""
-    import torch
-
-    text = str(error).lower()
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(
-        words in text for words in ("out of memory", "can't allocate memory", "cudnn_status_alloc_failed")
-    )
-
-
-def free_memory(device: torch.device) -> None:
-    """Give back what the failed batch held."""
-    import gc
-
-    import torch
-
-    gc.collect()
-    if device.type == "cuda":
-        torch.cuda.empty_cache()

@@ -47,6 +47,9 @@ class AlternatingModule(TrainingModule):
     ``checkpoint.every_steps``, logging intervals and averaging count rounds, and checkpoints fall between
     them. Each schedule counts the steps of its own optimizer. Values are logged as ``<name>/<value>``.
 
+    A batch that does not fit into the memory is not split: the turns share what they compute, and an earlier
+    one may have stepped when a later one fails. Training stops with a message.
+
     Subclass it as :class:`~espnet3_core.train.module.TrainingModule`.
 
     Args:
@@ -138,7 +141,7 @@ class AlternatingModule(TrainingModule):
             loss = self.count(output, batch, turn.guard)
             losses[turn.name] = loss.detach()
             # As with a single optimizer, what follows the forward pass runs in the parameters' own precision.
-            with torch.autocast(self.device.type, enabled=False):
+            with self.memory.whole(batch), torch.autocast(self.device.type, enabled=False):
                 self._learn(turn, loss, step=turn.steps_after(batch_idx + 1, last=last))
         if not loop._should_accumulate():
             rounds = loop.manual_optimization.optim_step_progress
@@ -158,7 +161,8 @@ class AlternatingModule(TrainingModule):
                 self.valid_means.add(output.stats, output.weight)
 
     def _turn_output(self, turn: Turn, batch: Mapping[str, Any], shared: dict[str, Any]) -> StepOutput:
-        output: StepOutput = self({**batch, "turn": turn.name, "shared": shared})
+        with self.memory.whole(batch):
+            output: StepOutput = self({**batch, "turn": turn.name, "shared": shared})
         named = {f"{turn.name}/{name}": value for name, value in output.stats.items()}
         return output._replace(stats=named)
 

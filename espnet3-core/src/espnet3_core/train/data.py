@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from lightning.pytorch import LightningDataModule
 
-from espnet3_core.config.roles import TrainingConfig
+from espnet3_core.config.roles import BatchConfig, TrainingConfig
 from espnet3_core.data.dataset import PreparedDataset
 from espnet3_core.data.loader import Loader, build_loader
 from espnet3_core.train.datasets import bad_data, prepared
@@ -28,7 +28,9 @@ def plan_facts(dataset: PreparedDataset, config: TrainingConfig) -> dict[str, An
     """
     fingerprint = getattr(dataset.dataset, "fingerprint", None)
     data = fingerprint() if callable(fingerprint) else digest_of_ids(dataset)
-    rule = {key: value for key, value in asdict(config.batch).items() if key not in ("workers", "pin_memory")}
+    # While `auto` has found nothing yet, `seconds` is not the limit that batches will have.
+    left_out = ("workers", "pin_memory", "auto", "memory", *(["seconds"] if config.batch.auto else []))
+    rule = {key: value for key, value in asdict(config.batch).items() if key not in left_out}
     bounds = {"min_seconds": config.dataset.min_seconds, "max_seconds": config.dataset.max_seconds}
     accumulate = config.trainer.get("accumulate_grad_batches", 1)
     return {
@@ -56,6 +58,7 @@ class TrainingData(LightningDataModule):
         resume: Where training goes on; None from the beginning.
 
     Attributes:
+        batch: Limits of the batches; :meth:`limit` sets those that were found by trying.
         plan: What the batches follow from, beside epoch and number of processes; kept in checkpoints.
         resume: The same, now that its batches are known to be these, or may be others.
 
@@ -67,18 +70,29 @@ class TrainingData(LightningDataModule):
         super().__init__()
         self.tokenizer = context.build_tokenizer()
         self._config = config = context.config("training")
-        self._collator = config.collator.build(**context.needs())
+        self.collator = config.collator.build(**context.needs())
         self.train_set = prepared(context, config.dataset.train, self.tokenizer, training=True)
         valid = config.dataset.valid
         self.valid_set = None if valid is None else prepared(context, valid, self.tokenizer, training=False)
-        self.plan = plan_facts(self.train_set, config)
-        self.resume = None if resume is None else resume.checked(self.plan, config.resume)
+        self._begun = self.resume = resume
+        self.limit(config.batch)
         sets = {"train": self.train_set, "valid": self.valid_set}
         self._bad = {
             split: bad_data(context, split, found, anew=resume is None)
             for split, found in sets.items()
             if found is not None
         }
+
+    def limit(self, batch: BatchConfig) -> None:
+        """Make batches within these limits, before there are loaders.
+
+        Raises:
+            ResumeRefused: They are other than they were, and ``training.resume`` does not allow it.
+        """
+        self.batch = batch
+        self.plan = plan_facts(self.train_set, replace(self._config, batch=batch))
+        if self._begun is not None:
+            self.resume = self._begun.checked(self.plan, self._config.resume)
 
     def train_dataloader(self) -> Loader:
         """Batches of the running epoch, from where training goes on."""
@@ -107,14 +121,14 @@ class TrainingData(LightningDataModule):
     def _loader(self, dataset: PreparedDataset, **options: Any) -> Loader:
         trainer: Any = self.trainer
         common = {
-            "collator": self._collator,
+            "collator": self.collator,
             "seed": self._config.seed,
             "rank": trainer.global_rank,
             "world_size": trainer.world_size,
             "sample_rate": self._config.dataset.sample_rate,
             "pin_memory": trainer.strategy.root_device.type == "cuda",
         }
-        loader: Loader = shielded(build_loader(dataset, self._config.batch, **{**common, **options}))
+        loader: Loader = shielded(build_loader(dataset, self.batch, **{**common, **options}))
         return loader
 
     def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:

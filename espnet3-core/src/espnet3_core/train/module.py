@@ -15,6 +15,7 @@ from espnet3_core.component import Component
 from espnet3_core.config.roles import TrainingConfig
 from espnet3_core.train.accumulators import MeanAccumulator, gather
 from espnet3_core.train.finite import FiniteGuard
+from espnet3_core.train.memory import MemoryGuard
 from espnet3_core.train.outputs import FieldSelector, StepOutput, is_empty, step_output
 from espnet3_core.train.parameters import check_group_options, freeze, parameter_groups
 from espnet3_core.train.schedules import schedule_entry
@@ -41,6 +42,7 @@ class TrainingModule(LightningModule):
         self.frozen = freeze(model, training.parameters)
         self.select_fields = FieldSelector(model)
         self.guard = FiniteGuard(training.max_bad_steps)
+        self.memory = MemoryGuard(self)
         self.epoch_means = MeanAccumulator()
         self.interval_means = MeanAccumulator()
         self.valid_means = MeanAccumulator()
@@ -55,7 +57,7 @@ class TrainingModule(LightningModule):
     def training_step(self, batch: Mapping[str, Any], batch_idx: int) -> Tensor:
         """Loss of a micro-batch; its scalars are added to the running means."""
         self.guard.before_forward(self.model)
-        return self.count(self(batch), batch, self.guard)
+        return self.count(self.memory.step(batch), batch, self.guard)
 
     def count(self, output: StepOutput, batch: Mapping[str, Any], guard: FiniteGuard) -> Tensor:
         """Add a micro-batch to the running means if its loss is finite; the loss to differentiate."""
@@ -67,9 +69,13 @@ class TrainingModule(LightningModule):
         self.interval_means.add(output.stats, output.weight, counts)
         return loss
 
+    def backward(self, loss: Tensor, *args: Any, **options: Any) -> None:
+        """Gradients of a micro-batch; Lightning calls it after it has cleared those of the last step."""
+        self.memory.backward(loss, *args, **options)
+
     def validation_step(self, batch: Mapping[str, Any], batch_idx: int) -> None:
         """Add a batch to the validation means."""
-        output = self(batch)
+        output = self.memory.evaluate(batch)
         if not is_empty(batch):
             self.valid_means.add(output.stats, output.weight)
 

@@ -52,7 +52,11 @@ def train(context: StageContext) -> None:
         seed_everything(config.seed, "model")
         module = build_module(context, config, data.tokenizer, fresh=resume is None)
         trainer = build_trainer(context, config, arguments, resume)
-    run(context, trainer, module, data, resume)
+        if config.batch.auto:
+            from espnet3_core.train.probe import found_batch
+
+            data.limit(found_batch(context, module, trainer, data, resumed=resume is not None))
+    run(context, trainer, module, data, data.resume)
 
 
 def run(context: StageContext, trainer: Any, module: Any, data: Any, resume: Resume | None) -> None:

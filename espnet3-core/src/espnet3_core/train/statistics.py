@@ -157,7 +157,7 @@ def measure(
     device = torch.device("cuda" if _on_cuda(config.trainer.get("accelerator", "auto")) else "cpu")
     loader = build_loader(
         dataset,
-        config.batch,
+        config.batch.without_gradients(),
         collator=config.collator.build(**context.needs()),
         shuffle=False,
         sample_rate=config.dataset.sample_rate,

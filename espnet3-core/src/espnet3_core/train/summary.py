@@ -78,6 +78,8 @@ def _turn_words(turn: Any) -> str:
 
 def batch_words(trainer: Any, batch: BatchConfig) -> str:
     """The effective batch of one update, and how full it is."""
+    sampler: Any = getattr(trainer.train_dataloader, "batch_sampler", None)
+    batch = getattr(sampler, "config", batch)  # with `auto`, the limits that were found
     limits = [f"{batch.seconds:g} s"] if batch.seconds else []
     limits += [f"{batch.size} utterances"] if batch.size else []
     words = f"at most {' and '.join(limits)} ({batch.scope.replace('_', ' ')})" if limits else "by the loader"
@@ -87,7 +89,6 @@ def batch_words(trainer: Any, batch: BatchConfig) -> str:
     words += f"; {found['utterances']:.1f} utterances"
     if "seconds" not in found:
         return f"{words} per update on average"
-    sampler: Any = trainer.train_dataloader.batch_sampler
     return f"{words}, {found['seconds']:.1f} s per update on average; padding {100 * sampler.waste():.1f} %"
 
 

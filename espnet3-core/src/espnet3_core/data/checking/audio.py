@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from espnet3_core.data.audio import AudioError, decode
+from espnet3_core.data.audio import decode
+from espnet3_core.data.origin import AudioError
 
 SILENCE = 10 ** (-70 / 20)
 """Audio whose samples are all closer to their mean than this (-70 dB of full scale) is silent."""
