@@ -6,6 +6,7 @@ import heapq
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Literal
 
 import numpy as np
@@ -13,6 +14,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from espnet3_core.data.randomness import generator_for
 from espnet3_core.errors import UserError
+
+Scope = Literal["per_device", "global"]
+Uneven = Literal["split", "drop"]
 
 JITTER = 0.05
 """Shuffling sorts by length times a factor from 1 - JITTER to 1 + JITTER."""
@@ -37,10 +41,8 @@ class Limits:
     waste: float = 1.0
 
     @classmethod
-    def make(
-        cls, seconds: float | None, size: int | None, world_size: int, scope: Literal["per_device", "global"]
-    ) -> Limits:
-        """Limits of one device.
+    def make(cls, seconds: float | None, size: int | None, sharing: int = 1) -> Limits:
+        """Limits of a batch that so many devices share.
 
         Raises:
             UserError: No limit is given, or one is too small.
@@ -49,14 +51,13 @@ class Limits:
             raise UserError(
                 "no batch limit is set", hint="set `batch.seconds: 120` (padded audio) or `batch.size: 16`"
             )
-        share = world_size if scope == "global" else 1
-        if (seconds is not None and not seconds > 0) or (size is not None and size < share):
+        if (seconds is not None and not seconds > 0) or (size is not None and size < sharing):
             raise UserError(
                 f"batch limits are too small: seconds {seconds}, size {size}"
-                + (f" for {share} devices together" if share > 1 else "")
+                + (f" for {sharing} devices together" if sharing > 1 else "")
             )
-        most = 2**62 if size is None else size // share
-        return cls(math.inf, most) if seconds is None else cls(seconds / share, most, WASTE)
+        most = 2**62 if size is None else size
+        return cls(math.inf, most) if seconds is None else cls(seconds, most, WASTE)
 
     def wider(self) -> Limits:
         """Limits that allow a little more of everything."""
@@ -72,17 +73,27 @@ def plan_batches(
     seed: int = 0,
     epoch: int = 0,
     world_size: int = 1,
-    scope: Literal["per_device", "global"] = "per_device",
+    scope: Scope = "per_device",
+    uneven: Uneven = "split",
     count: int | None = None,
 ) -> list[list[int]]:
     """Group items of similar length into batches.
 
-    Each item is in exactly one batch. The number of batches is a multiple of ``world_size`` and the same in
-    every epoch; device ``r`` takes ``plan[r::world_size]``, so that batches of one step stand together and
-    are alike in length. To make the numbers even, the batches of most items are split, and never an item
-    dropped or repeated; only when every batch holds a single item are the two shortest put together, which
-    may exceed the limits. An item that is longer than ``seconds`` makes a batch of its own. With ``seconds``,
-    no batch is padded by more than 9 %, so that a small set of mixed lengths has more, smaller batches.
+    The number of batches is a multiple of ``world_size`` and the same in every epoch; device ``r`` takes
+    ``plan[r::world_size]``, so that batches of one step stand together and are alike in length.
+
+    With ``scope="per_device"`` the limits are those of each device, and more devices make fewer, larger
+    steps. With ``scope="global"`` they are those of a step: one batch is planned as for a single device, and
+    its items are dealt out to the devices, so that the steps have the same items on any number of devices.
+    Only a step of fewer items than devices takes some from its neighbours in length.
+
+    Batches whose number is no multiple are made even. With ``uneven="split"`` those of most items are split,
+    and each item is in exactly one batch; only when every batch holds a single item are the two shortest put
+    together, which may exceed the limits. With ``uneven="drop"`` the batches that are left over are left out,
+    others in each epoch; a global step that is dealt out leaves none over.
+
+    An item that is longer than ``seconds`` makes a batch of its own. With ``seconds``, no batch is padded by
+    more than 9 %, so that a small set of mixed lengths has more, smaller batches.
 
     Args:
         lengths: Length of each item, shape (items,), usually in seconds.
@@ -93,6 +104,7 @@ def plan_batches(
         epoch: Of the shuffle.
         world_size: Number of devices.
         scope: Whether the limits are for each device or for all together.
+        uneven: What becomes of batches that cannot be shared out evenly.
         count: Number of batches, a multiple of ``world_size``; limits are exceeded as far as that needs.
             None for as few as the limits allow, and some to spare.
 
@@ -103,33 +115,61 @@ def plan_batches(
         UserError: No limit is given, or there are fewer items than devices.
     """
     values = np.asarray(lengths, np.float64)
-    limits = Limits.make(seconds, size, world_size, scope)
+    sharing = world_size if scope == "global" else 1
+    limits = Limits.make(seconds, size, sharing)
     if len(values) < world_size:
         raise UserError(f"{len(values)} utterances are too few for {world_size} devices")
     if not np.isfinite(values).all():
         raise UserError(f"item {int(np.flatnonzero(~np.isfinite(values))[0])} has no finite length")
+    abreast = world_size // sharing
+    dropping = uneven == "drop" and abreast > 1  # a step that is dealt out leaves no batch over
+    spare = abreast - 1 if dropping else 0
+    count = None if count is None else count // sharing
     order = np.argsort(values, kind="stable")
     batches = _fill(values, order, limits)
-    while count is not None and len(batches) > count:
+    while count is not None and len(batches) > count + spare:
         limits = limits.wider()
         batches = _fill(values, order, limits)
     if count is None:
-        uneven = shuffle and limits.seconds < math.inf and len(batches) > 1
-        count = _next_multiple(len(batches) + math.ceil(len(batches) * SPARE * uneven), world_size)
-    count = min(count, len(values) - len(values) % world_size)
-    if not shuffle:
-        return _even(batches, count, values)
+        loose = shuffle and limits.seconds < math.inf and len(batches) > 1
+        more = len(batches) + math.ceil(len(batches) * SPARE * loose)
+        count = max(abreast, (len(batches) if dropping else more + abreast - 1) // abreast * abreast)
+    count = min(count, len(values) // world_size * abreast)
     rng = generator_for("batches", seed, epoch)
-    batches = _even(_shuffled_fill(values, limits, count, rng), count, values)
+    if shuffle:
+        batches = _shuffled_fill(values, limits, count + spare, rng)
+    if dropping and len(batches) > count:
+        kept = np.sort(rng.permutation(len(batches))[:count]) if shuffle else range(count)
+        batches = [batches[place] for place in kept]
+    batches = _even(batches, count, values)
+    if sharing > 1:
+        batches = [
+            batch[device::sharing] for batch in _at_least(batches, sharing) for device in range(sharing)
+        ]
+    return _shuffled_steps(batches, world_size, rng) if shuffle else batches
+
+
+def _shuffled_steps(batches: list[list[int]], world_size: int, rng: np.random.Generator) -> list[list[int]]:
+    """The steps in an order that does not depend on the number of devices, and so the batches of each."""
+    steps = rng.permutation(len(batches) // world_size).tolist()
     return [
-        batches[step * world_size + place]
-        for step in rng.permutation(count // world_size).tolist()
-        for place in rng.permutation(world_size).tolist()
+        batches[step * world_size + place] for step in steps for place in rng.permutation(world_size).tolist()
     ]
 
 
-def _next_multiple(count: int, of: int) -> int:
-    return -(-count // of) * of
+def _at_least(batches: list[list[int]], least: int) -> list[list[int]]:
+    """Batches of at least so many items each: those of fewer take some from their neighbours in length."""
+    sizes = [len(batch) for batch in batches]
+    if min(sizes) >= least:
+        return batches
+    for places, step in ((range(len(sizes) - 1), 1), (range(len(sizes) - 1, 0, -1), -1)):
+        for place in places:
+            if (lack := least - sizes[place]) > 0:
+                sizes[place] += lack
+                sizes[place + step] -= lack
+    ends = list(accumulate(sizes))
+    items = [item for batch in batches for item in batch]
+    return [items[end - size : end] for end, size in zip(ends, sizes, strict=True)]
 
 
 def _shuffled_fill(

@@ -10,6 +10,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 
 from espnet3_core.config.roles import BatchConfig
+from espnet3_core.data.sampler import BatchSampler
 from espnet3_core.train.module import planned_steps
 
 
@@ -62,11 +63,20 @@ def batch_words(trainer: Any, batch: BatchConfig) -> str:
     per_update = (
         trainer.world_size * trainer.accumulate_grad_batches / max(len(sampler) * trainer.world_size, 1)
     )
-    words += f"; {len(sampler.keep) * per_update:.1f} utterances"
+    held = sampler.held()
+    words += f"; {len(held) * per_update:.1f} utterances"
     if sampler.known:
-        words += f", {float(sampler.lengths[sampler.keep].sum()) * per_update:.1f} s"
+        words += f", {float(sampler.lengths[held].sum()) * per_update:.1f} s"
     words += " per update on average"
-    return words + (f"; padding {100 * sampler.waste():.1f} %" if sampler.known else "")
+    words += f"; padding {100 * sampler.waste():.1f} %" if sampler.known else ""
+    return words + (f"; {uneven_words(sampler)}" if trainer.world_size > 1 else "")
+
+
+def uneven_words(sampler: BatchSampler) -> str:
+    """What becomes of the batches that the devices cannot share out evenly."""
+    if sampler.config.uneven == "drop" and sampler.config.scope == "per_device":
+        return f"uneven batches are dropped: {sampler.left_over()} utterances in this epoch"
+    return "uneven batches are split: no utterance is left out or repeated"
 
 
 def _count(value: float) -> str:
