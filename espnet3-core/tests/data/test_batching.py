@@ -22,36 +22,68 @@ LIMITS = st.one_of(
 
 
 @settings(max_examples=150, deadline=None)
-@given(LENGTHS, LIMITS, st.integers(1, 4), st.booleans(), st.sampled_from(["per_device", "global"]))
-def test_every_item_once_equal_steps_and_limits(lengths, limits, world, shuffle, scope) -> None:
+@given(LENGTHS, LIMITS, st.integers(1, 4), st.booleans())
+def test_every_item_once_equal_steps_and_limits(lengths, limits, world, shuffle) -> None:
     seconds, size = limits
-    plans = [
-        plan_batches(
-            lengths,
-            seconds=seconds,
-            size=size,
-            shuffle=shuffle,
-            seed=3,
-            epoch=epoch,
-            world_size=world,
-            scope=scope,
-        )
-        for epoch in range(3)
-    ]
+    options = {"seconds": seconds, "size": size, "shuffle": shuffle, "seed": 3, "world_size": world}
+    plans = [plan_batches(lengths, epoch=epoch, **options) for epoch in range(3)]
     assert len({len(plan) for plan in plans}) == 1
-    share = world if scope == "global" else 1
     for plan in plans:
         assert sorted(index for batch in plan for index in batch) == list(range(len(lengths)))
         assert len(plan) % world == 0
         assert all(plan)
-        over = []
-        for batch in plan:
-            padded = max(lengths[index] for index in batch) * len(batch)
-            allowed = len(batch) == 1 or (
-                padded <= (seconds or np.inf) / share * (1 + 1e-9) and len(batch) <= (size or 10**9) // share
-            )
-            over += [] if allowed else [batch]
+        over = [batch for batch in plan if not _within(lengths, batch, seconds, size)]
         assert not over or (len(plan) + world > len(lengths) and len(over) < world)
+
+
+def _within(lengths, batch, seconds, size) -> bool:
+    padded = max(lengths[index] for index in batch) * len(batch)
+    inside = padded <= (seconds or np.inf) * (1 + 1e-9) and len(batch) <= (size or len(batch))
+    return len(batch) == 1 or inside
+
+
+@settings(max_examples=100, deadline=None)
+@given(LENGTHS, LIMITS, st.integers(2, 4), st.booleans(), st.integers(0, 2))
+def test_global_steps_hold_the_same_items_on_any_number_of_devices(
+    lengths, limits, world, shuffle, epoch
+) -> None:
+    seconds, size = limits
+    options = {"seconds": seconds, "size": size, "shuffle": shuffle, "epoch": epoch, "scope": "global"}
+    alone = plan_batches(lengths, world_size=1, **options)
+    shared = plan_batches(lengths, world_size=world, **options)
+    steps = [shared[start : start + world] for start in range(0, len(shared), world)]
+    assert sorted(index for batch in shared for index in batch) == list(range(len(lengths)))
+    assert all(max(map(len, step)) - min(map(len, step)) <= 1 and min(map(len, step)) for step in steps)
+    if min(map(len, alone)) >= world:
+        assert [sorted(sum(step, [])) for step in steps] == [sorted(batch) for batch in alone]
+    over = [step for step in steps if not _within(lengths, sum(step, []), seconds, size)]
+    assert all(max(map(len, step)) == 1 for step in over) or len(alone) > len(lengths) // world
+
+
+@settings(max_examples=100, deadline=None)
+@given(LENGTHS, LIMITS, st.integers(1, 4), st.booleans())
+def test_left_over_batches_are_dropped_when_that_is_asked_for(lengths, limits, world, shuffle) -> None:
+    seconds, size = limits
+    options = {"seconds": seconds, "size": size, "shuffle": shuffle, "world_size": world, "uneven": "drop"}
+    plans = [plan_batches(lengths, epoch=epoch, **options) for epoch in range(3)]
+    assert len({len(plan) for plan in plans}) == 1
+    for plan in plans:
+        held = [index for batch in plan for index in batch]
+        assert len(held) == len(set(held)) and set(held) <= set(range(len(lengths)))
+        assert len(plan) % world == 0 and all(plan)
+        assert all(_within(lengths, batch, seconds, size) for batch in plan)
+        if world == 1:
+            assert len(held) == len(lengths)
+
+
+def test_other_batches_are_dropped_in_each_epoch() -> None:
+    plans = [
+        plan_batches([1.0] * 50, size=5, world_size=4, uneven="drop", epoch=epoch) for epoch in range(12)
+    ]
+    assert {len(plan) for plan in plans} == {8}
+    seen = [{index for batch in plan for index in batch} for plan in plans]
+    assert {len(items) for items in seen} == {40}
+    assert set.union(*seen) == set(range(50))
 
 
 @settings(max_examples=60, deadline=None)

@@ -68,7 +68,7 @@ class ToyData(LightningDataModule):
         augment: bool = False,
     ) -> None:
         super().__init__()
-        self.batch = BatchConfig(size=size, workers=workers)
+        self.batch = BatchConfig(size=size, workers=workers, scope=config.batch.scope)
         self.items = PreparedDataset(
             ToyDataset(count), training=True, seed=config.seed, transforms=[noise] if augment else []
         )

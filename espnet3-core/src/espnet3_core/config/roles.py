@@ -54,7 +54,11 @@ class BatchConfig:
     """With ``auto``: GiB that the training process may take; None takes all that CUDA has. On the CPU it must
     be given."""
     scope: Literal["per_device", "global"] = "per_device"
-    """Whether the limits hold for each device or for all devices together."""
+    """Whether the limits hold for each device, so that more devices make larger updates, or for all devices
+    together, so that an update has the same utterances on any number of devices."""
+    uneven: Literal["split", "drop"] = "split"
+    """Batches that cannot be shared out evenly to the devices: some are split, and every utterance comes
+    once in an epoch; or the left-over ones are left out, others in each epoch. Validation leaves none out."""
     shuffle: bool = True
     """Shuffle utterances of similar length, and the order of batches, in each epoch."""
     workers: int = 0

@@ -14,6 +14,9 @@ from numpy.typing import ArrayLike, NDArray
 from espnet3_core.data.randomness import generator_for
 from espnet3_core.errors import UserError
 
+Scope = Literal["per_device", "global"]
+Uneven = Literal["split", "drop"]
+
 JITTER = 0.05
 """Shuffling sorts by length times a factor from 1 - JITTER to 1 + JITTER."""
 WASTE = 0.09
@@ -38,10 +41,8 @@ class Limits:
     waste: float = 1.0
 
     @classmethod
-    def make(
-        cls, seconds: float | None, size: int | None, world_size: int, scope: Literal["per_device", "global"]
-    ) -> Limits:
-        """Limits of one device.
+    def make(cls, seconds: float | None, size: int | None, sharing: int = 1) -> Limits:
+        """Limits of a batch that so many devices share.
 
         Raises:
             UserError: No limit is given, or one is too small.
@@ -50,14 +51,13 @@ class Limits:
             raise UserError(
                 "no batch limit is set", hint="set `batch.seconds: 120` (padded audio) or `batch.size: 16`"
             )
-        share = world_size if scope == "global" else 1
-        if (seconds is not None and not seconds > 0) or (size is not None and size < share):
+        if (seconds is not None and not seconds > 0) or (size is not None and size < sharing):
             raise UserError(
                 f"batch limits are too small: seconds {seconds}, size {size}"
-                + (f" for {share} devices together" if share > 1 else "")
+                + (f" for {sharing} devices together" if sharing > 1 else "")
             )
-        most = 2**62 if size is None else size // share
-        return cls(math.inf, most) if seconds is None else cls(seconds / share, most, WASTE)
+        most = 2**62 if size is None else size
+        return cls(math.inf, most) if seconds is None else cls(seconds, most, WASTE)
 
     def wider(self) -> Limits:
         """Limits that allow a little more of everything."""
@@ -128,18 +128,28 @@ def plan_batches(
     seed: int = 0,
     epoch: int = 0,
     world_size: int = 1,
-    scope: Literal["per_device", "global"] = "per_device",
+    scope: Scope = "per_device",
+    uneven: Uneven = "split",
     count: int | None = None,
 ) -> Plan:
     """Group items of similar length into batches.
 
-    Each item is in exactly one batch. The number of batches is a multiple of ``world_size`` and the same in
-    every epoch; device ``r`` takes ``plan[r::world_size]``, so that batches of one step stand together and
-    are alike in length. To make the numbers even, the batches of most items are split, and never an item
-    dropped or repeated; only when there are too few items for that are the cheapest batches put together,
-    which may exceed the limits. An item that is longer than ``seconds`` makes a batch of its own. With
-    ``seconds``, no batch is padded by more than 9 %, so that a small set of mixed lengths has more, smaller
-    batches. Nothing here keeps an object per item: a million items are planned in arrays of 8 MB.
+    The number of batches is a multiple of ``world_size`` and the same in every epoch; device ``r`` takes
+    ``plan[r::world_size]``, so that batches of one step stand together and are alike in length.
+
+    With ``scope="per_device"`` the limits are those of each device, and more devices make fewer, larger
+    steps. With ``scope="global"`` they are those of a step: one batch is planned as for a single device, and
+    its items are dealt out to the devices, so that the steps have the same items on any number of devices.
+    Only a step of fewer items than devices takes some from its neighbours in length.
+
+    Batches whose number is no multiple are made even. With ``uneven="split"`` those of most items are split,
+    and each item is in exactly one batch; only when there are too few items for that are the cheapest batches
+    put together, which may exceed the limits. With ``uneven="drop"`` the batches that are left over are left
+    out, others in each epoch; a global step that is dealt out leaves none over.
+
+    An item that is longer than ``seconds`` makes a batch of its own. With ``seconds``, no batch is padded by
+    more than 9 %, so that a small set of mixed lengths has more, smaller batches. Nothing here keeps an
+    object per item: a million items are planned in arrays of 8 MB.
 
     Args:
         lengths: Length of each item, shape (items,), usually in seconds.
@@ -150,6 +160,7 @@ def plan_batches(
         epoch: Of the shuffle.
         world_size: Number of devices.
         scope: Whether the limits are for each device or for all together.
+        uneven: What becomes of batches that cannot be shared out evenly.
         count: Number of batches, a multiple of ``world_size``; limits are exceeded as far as that needs.
             None for as few as the limits allow, and some to spare.
 
@@ -160,31 +171,65 @@ def plan_batches(
         UserError: No limit is given, or there are fewer items than devices.
     """
     values = np.asarray(lengths, np.float64)
-    limits = Limits.make(seconds, size, world_size, scope)
+    sharing = world_size if scope == "global" else 1
+    limits = Limits.make(seconds, size, sharing)
     if len(values) < world_size:
         raise UserError(f"{len(values)} utterances are too few for {world_size} devices")
     if not np.isfinite(values).all():
         raise UserError(f"item {int(np.flatnonzero(~np.isfinite(values))[0])} has no finite length")
+    abreast = world_size // sharing
+    dropping = uneven == "drop" and abreast > 1  # a step that is dealt out leaves no batch over
+    spare = abreast - 1 if dropping else 0
+    count = None if count is None else count // sharing
     order = np.argsort(values, kind="stable")
     plan = _fill(values, order, limits)
-    while count is not None and len(plan) > count:
+    while count is not None and len(plan) > count + spare:
         limits = limits.wider()
         plan = _fill(values, order, limits)
     if count is None:
-        uneven = shuffle and limits.seconds < math.inf and len(plan) > 1
-        count = _next_multiple(len(plan) + math.ceil(len(plan) * SPARE * uneven), world_size)
-    count = min(count, len(values) - len(values) % world_size)
-    if not shuffle:
-        return _even(plan, count, values)
+        loose = shuffle and limits.seconds < math.inf and len(plan) > 1
+        more = len(plan) + math.ceil(len(plan) * SPARE * loose)
+        count = max(abreast, (len(plan) if dropping else more + abreast - 1) // abreast * abreast)
+    count = min(count, len(values) // world_size * abreast)
     rng = generator_for("batches", seed, epoch)
-    plan = _even(_shuffled_fill(values, limits, count, rng), count, values)
+    if shuffle:
+        plan = _shuffled_fill(values, limits, count + spare, rng)
+    if dropping and len(plan) > count:
+        plan = plan.take(np.sort(rng.permutation(len(plan))[:count]) if shuffle else np.arange(count))
+    plan = _even(plan, count, values)
+    if sharing > 1:
+        plan = _dealt(_at_least(plan, sharing), sharing)
+    return plan.take(_shuffled_steps(len(plan), world_size, rng)) if shuffle else plan
+
+
+def _shuffled_steps(count: int, world_size: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """The steps in an order that does not depend on the number of devices, and so the batches of each."""
     steps = rng.permutation(count // world_size)
     places = np.tile(np.arange(world_size), (len(steps), 1))
-    return plan.take((steps[:, None] * world_size + rng.permuted(places, axis=1)).reshape(-1))
+    order: NDArray[np.int64] = steps[:, None] * world_size + rng.permuted(places, axis=1)
+    return order.reshape(-1)
 
 
-def _next_multiple(count: int, of: int) -> int:
-    return -(-count // of) * of
+def _dealt(plan: Plan, devices: int) -> Plan:
+    """Each batch as one for every device, whose numbers of items differ by one at most."""
+    numbers = np.repeat(np.arange(len(plan)), plan.sizes)
+    turns = (np.arange(len(numbers)) - plan.starts[numbers]) % devices
+    order = np.argsort(numbers * devices + turns, kind="stable")
+    sizes = (plan.sizes[:, None] + np.arange(devices - 1, -1, -1)) // devices
+    return Plan(plan.items[order], np.cumsum(sizes))
+
+
+def _at_least(plan: Plan, least: int) -> Plan:
+    """Batches of at least so many items each: those of fewer take some from their neighbours in length."""
+    sizes = plan.sizes.tolist()
+    if min(sizes) >= least:
+        return plan
+    for places, step in ((range(len(sizes) - 1), 1), (range(len(sizes) - 1, 0, -1), -1)):
+        for place in places:
+            if (lack := least - sizes[place]) > 0:
+                sizes[place] += lack
+                sizes[place + step] -= lack
+    return Plan(plan.items, np.cumsum(sizes, dtype=np.int64))
 
 
 def _shuffled_fill(values: NDArray[np.float64], limits: Limits, count: int, rng: np.random.Generator) -> Plan:

@@ -84,7 +84,6 @@ class BatchSampler:
         limit = self.config.seconds
         if limit is None or not self.known:
             return
-        limit = limit / (self.world_size if self.config.scope == "global" else 1)
         over = self.keep[self.lengths[self.keep] > limit]
         if len(over):
             names = find_names() if find_names else None
@@ -128,6 +127,7 @@ class BatchSampler:
                 epoch=epoch,
                 world_size=self.world_size,
                 scope=config.scope,
+                uneven=config.uneven,
                 count=self._steps * self.world_size if self._steps and items is not self.keep else None,
             )
             self._steps = self._steps or len(plan) // self.world_size
@@ -159,6 +159,16 @@ class BatchSampler:
         planned = self._plan(self.epoch)
         return padding_waste(self.lengths[planned.items], planned.plan)
 
+    def held(self) -> NDArray[np.int64]:
+        """Items in the epoch's batches on all devices, repetitions included."""
+        planned = self._plan(self.epoch)
+        return planned.items[planned.plan.items]
+
+    def left_over(self) -> int:
+        """Utterances that the epoch's plan leaves out to make the numbers of batches even."""
+        planned = self._plan(self.epoch)
+        return len(planned.items) - len(planned.plan.items)
+
     def state(self) -> dict[str, Any]:
         """What identifies the plan and the place in it; put in checkpoints."""
         return {"epoch": self.epoch, "start_batch": self.start_batch, "plan": self.fingerprint()}
@@ -166,8 +176,8 @@ class BatchSampler:
     def fingerprint(self) -> str:
         """Hash of everything that decides the plans."""
         config = self.config
-        settings = (config.seconds, config.size, config.scope, self.shuffle, self.seed, self.world_size)
-        digest = hashlib.sha256(repr(settings).encode())
+        limits = (config.seconds, config.size, config.scope, config.uneven)
+        digest = hashlib.sha256(repr((*limits, self.shuffle, self.seed, self.world_size)).encode())
         digest.update(self.lengths.tobytes() + np.ascontiguousarray(self.keep).tobytes())
         return digest.hexdigest()
 

@@ -100,7 +100,7 @@ class TrainingData(LightningDataModule):
             "min_seconds": self._config.dataset.min_seconds,
             "max_seconds": self._config.dataset.max_seconds,
         }
-        loader = self._loader(self.train_set, bad=self._bad["train"], **bounds)
+        loader = self._loader(self.train_set, self.batch, bad=self._bad["train"], **bounds)
         if self.resume is not None:
             trainer: Any = self.trainer
             start = self.resume.start(trainer.world_size)
@@ -110,15 +110,17 @@ class TrainingData(LightningDataModule):
     def val_dataloader(self) -> Loader | list[Any]:
         """Batches of validation, in a fixed order; nothing without a validation set.
 
-        A set that is too small to be shared out is seen by every rank, which leaves its means as they are.
+        No utterance is left out. A set that is too small to be shared out is seen by every rank, which leaves
+        its means as they are.
         """
         if self.valid_set is None:
             return []
         trainer: Any = self.trainer
         alone = {"rank": 0, "world_size": 1} if len(self.valid_set) < trainer.world_size else {}
-        return self._loader(self.valid_set, bad=self._bad["valid"], shuffle=False, **alone)
+        batch = replace(self.batch, uneven="split")
+        return self._loader(self.valid_set, batch, bad=self._bad["valid"], shuffle=False, **alone)
 
-    def _loader(self, dataset: PreparedDataset, **options: Any) -> Loader:
+    def _loader(self, dataset: PreparedDataset, batch: BatchConfig, **options: Any) -> Loader:
         trainer: Any = self.trainer
         common = {
             "collator": self.collator,
@@ -128,7 +130,7 @@ class TrainingData(LightningDataModule):
             "sample_rate": self._config.dataset.sample_rate,
             "pin_memory": trainer.strategy.root_device.type == "cuda",
         }
-        loader: Loader = shielded(build_loader(dataset, self.batch, **{**common, **options}))
+        loader: Loader = shielded(build_loader(dataset, batch, **{**common, **options}))
         return loader
 
     def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:

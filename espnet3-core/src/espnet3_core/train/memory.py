@@ -66,6 +66,11 @@ class MemoryGuard:
             parameter.grad = gradient
         return output
 
+    def rescale(self, factor: Tensor) -> None:
+        """Multiply what a batch in parts has left of gradients, as its loss is multiplied."""
+        if self._extra is not None:
+            self._extra = [None if gradient is None else gradient * factor for gradient in self._extra]
+
     def backward(self, loss: Tensor, *args: Any, **options: Any) -> None:
         """Gradients of a micro-batch whose loss :meth:`step` gave.
 

@@ -61,13 +61,23 @@ class TrainingModule(LightningModule):
 
     def count(self, output: StepOutput, batch: Mapping[str, Any], guard: FiniteGuard) -> Tensor:
         """Add a micro-batch to the running means if its loss is finite; the loss to differentiate."""
-        loss: Tensor = output.loss
+        loss, weight = output.loss, output.weight
         counts = guard.watch(loss, batch, self.trainer)
         if is_empty(batch):
-            counts, loss = torch.zeros_like(counts), loss * 0
+            counts, loss, weight = torch.zeros_like(counts), loss * 0, 0.0
         self.epoch_means.add(output.stats, output.weight, counts)
         self.interval_means.add(output.stats, output.weight, counts)
-        return loss
+        together = self.training_config.batch.scope == "global" and self.trainer.world_size > 1
+        return self._share(loss, weight) if together else loss
+
+    def _share(self, loss: Tensor, weight: float | Tensor) -> Tensor:
+        """A rank's loss by its weight in a global step, since gradients are averaged over ranks as equals."""
+        mine = torch.ones_like(loss, dtype=torch.float32, requires_grad=False) * weight
+        total = mine.clone()
+        torch.distributed.all_reduce(total)
+        factor = mine * self.trainer.world_size / total.clamp_min(1e-9)  # 0 where no rank has an utterance
+        self.memory.rescale(factor)
+        return loss * factor
 
     def backward(self, loss: Tensor, *args: Any, **options: Any) -> None:
         """Gradients of a micro-batch; Lightning calls it after it has cleared those of the last step."""

@@ -23,12 +23,12 @@ def effective_batch(trainer: Any) -> dict[str, Any]:
     processes, accumulated = trainer.world_size, trainer.accumulate_grad_batches
     found: dict[str, Any] = {"processes": processes, "accumulated": accumulated}
     sampler: Any = getattr(trainer.train_dataloader, "batch_sampler", None)
-    if not hasattr(sampler, "keep"):
+    if not hasattr(sampler, "held"):
         return found
-    share = processes * accumulated / max(len(sampler) * processes, 1)
-    found["utterances"] = round(len(sampler.keep) * share, 3)
+    held, share = sampler.held(), accumulated / max(len(sampler), 1)
+    found["utterances"] = round(len(held) * share, 3)
     if sampler.known:
-        found["seconds"] = round(float(sampler.lengths[sampler.keep].sum()) * share, 3)
+        found["seconds"] = round(float(sampler.lengths[held].sum()) * share, 3)
     return found
 
 

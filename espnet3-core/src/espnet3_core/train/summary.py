@@ -11,6 +11,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 
 from espnet3_core.config.roles import BatchConfig
+from espnet3_core.data.sampler import BatchSampler
 from espnet3_core.train.meter import Meter, Shares
 from espnet3_core.train.module import planned_steps
 from espnet3_core.train.provenance import effective_batch
@@ -87,9 +88,17 @@ def batch_words(trainer: Any, batch: BatchConfig) -> str:
     if "utterances" not in found:
         return words
     words += f"; {found['utterances']:.1f} utterances"
-    if "seconds" not in found:
-        return f"{words} per update on average"
-    return f"{words}, {found['seconds']:.1f} s per update on average; padding {100 * sampler.waste():.1f} %"
+    words += f", {found['seconds']:.1f} s" if "seconds" in found else ""
+    words += " per update on average"
+    words += f"; padding {100 * sampler.waste():.1f} %" if "seconds" in found else ""
+    return words + (f"; {uneven_words(sampler)}" if trainer.world_size > 1 else "")
+
+
+def uneven_words(sampler: BatchSampler) -> str:
+    """What becomes of the batches that the devices cannot share out evenly."""
+    if sampler.config.uneven == "drop" and sampler.config.scope == "per_device":
+        return f"uneven batches are dropped: {sampler.left_over()} utterances in this epoch"
+    return "uneven batches are split: no utterance is left out or repeated"
 
 
 def _count(value: float) -> str:
