@@ -11,10 +11,11 @@ import pytest
 import torch
 from espnet3_core.component import Component
 from espnet3_core.config.roles import BatchConfig, DatasetsConfig, TrainingConfig
+from espnet3_core.data.batching import plan_batches
 from espnet3_core.errors import UserError
-from espnet3_core.train.probe import largest
+from espnet3_core.train.probe import _together, largest
 from espnet3_core.train.stage import train
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_train_stage import Context
 from torch import nn
@@ -180,3 +181,14 @@ def test_the_found_limit_is_part_of_the_plan_that_a_resumed_training_must_have(t
     file.write_text(json.dumps(found | {"seconds": found["seconds"] / 2}))
     with pytest.raises(UserError, match="another rule than before: seconds"):
         train(context(tmp_path, epochs=3))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.floats(0.5, 20.0), min_size=12, max_size=100), st.integers(1, 8), st.integers(2, 4))
+def test_no_part_of_a_global_batch_is_beyond_what_one_device_holds(lengths, count, devices) -> None:
+    longest = max(lengths)
+    known = {"seconds": 0.9 * count * longest if count > 1 else longest, "longest": longest}
+    plan = plan_batches(lengths, seconds=_together(known, devices), world_size=devices, scope="global")
+    padded = [max(lengths[item] for item in part) * len(part) for part in plan]
+    made_to_fit = len(plan) // devices == len(lengths) // devices  # too few utterances for more steps
+    assert made_to_fit or max(padded) <= known["seconds"] * (1 + 1e-9)

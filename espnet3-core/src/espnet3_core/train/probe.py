@@ -11,8 +11,9 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from itertools import cycle, islice
@@ -87,8 +88,23 @@ def found_batch(context: StageContext, module: Any, trainer: Any, data: Any, *, 
     context.logger.info(
         "batch.auto: %.1f s of padded audio in a batch, per device (%s)", known["seconds"], file.name
     )
-    seconds = known["seconds"] * (trainer.world_size if config.batch.scope == "global" else 1)
-    return replace(config.batch, auto=False, seconds=seconds)
+    return replace(config.batch, auto=False, seconds=_together(known, _sharing(config, trainer)))
+
+
+def _sharing(config: Any, trainer: Any) -> int:
+    """How many devices the items of a batch are dealt out to."""
+    return int(trainer.world_size) if config.batch.scope == "global" else 1
+
+
+def _together(known: Mapping[str, Any], devices: int) -> float:
+    """Limit of a batch that is dealt out, none of whose parts is beyond the limit of a device.
+
+    A part has up to one item more than the mean.
+
+    >>> _together({"seconds": 30.0, "longest": 10.0}, 4)  # 9 items: 3, 2, 2 and 2
+    90.0
+    """
+    return float(devices * known["seconds"] - (devices - 1) * known["longest"])
 
 
 def _key(config: Any, lengths: Any, trainer: Any) -> str:
@@ -125,11 +141,11 @@ def _probe(config: Any, module: Any, trainer: Any, data: Any, lengths: Any) -> d
         raise UserError("training.batch.auto: no utterance is left", hint="see min_seconds and max_seconds")
     order = allowed[np.argsort(-lengths[allowed], kind="stable")]
     longest = float(lengths[order[0]])
-    most, share = len(order), trainer.world_size if config.batch.scope == "global" else 1
+    most, sharing = len(order), _sharing(config, trainer)
     if config.batch.size is not None:
-        most = min(most, max(1, config.batch.size // share))
+        most = min(most, max(1, math.ceil(config.batch.size / sharing)))
     if config.batch.seconds is not None:
-        most = min(most, max(1, int(config.batch.seconds / share // longest)))
+        most = min(most, max(1, math.ceil(config.batch.seconds // longest / sharing)))
     device = trainer.strategy.root_device
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         count, tried = _search(_Trial(config, module, trainer, data), order.tolist(), most)
