@@ -81,6 +81,15 @@ def known_ids(dataset: Any) -> Sequence[str]:
     return [index_id(index, len(inner)) for index in range(len(inner))]
 
 
+def id_of(dataset: Any, index: int) -> str:
+    """Id of one item, without those of all others where the dataset can describe it."""
+    if callable(
+        getattr(dataset.dataset if isinstance(dataset, PreparedDataset) else dataset, "describe", None)
+    ):
+        return str(dataset.describe(index)["id"])
+    return known_ids(dataset)[index]
+
+
 def check_unique(ids: Sequence[str], name: str) -> None:
     """Raise :class:`CheckFailed` listing the ids that stand more than once."""
     if len(set(ids)) == len(ids):

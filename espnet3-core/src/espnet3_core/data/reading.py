@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from espnet3_core.data.bad_data import BadItem, bad_item
-from espnet3_core.data.dataset import Key, known_ids, place_of
+from espnet3_core.data.dataset import Key, id_of, place_of
 from espnet3_core.data.sampler import STAND_IN
 from espnet3_core.errors import UserError
 from espnet3_core.protocols import Batch, Item
@@ -74,7 +74,7 @@ class Reader:
             except MemoryError:
                 raise
             except Exception as error:  # whatever a dataset of the user's own raises over a broken file
-                name = known_ids(self.dataset)[key.item]
+                name = id_of(self.dataset, key.item)
                 bad.append(bad_item(error, name, place_of(self.dataset, key.item), key.epoch))
         return Read(items, bad) if items else Read([self._stand_in(keys[0])], bad, True)
 

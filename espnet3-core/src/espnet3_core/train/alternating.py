@@ -223,7 +223,6 @@ class AlternatingModule(TrainingModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """The optimizers in their order, with the steps that each has made."""
         checkpoint["turns"] = {turn.name: turn.updates for turn in self.turns}
-        checkpoint["latest"] = dict(self.latest)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Continue from :meth:`on_save_checkpoint`.
@@ -240,7 +239,11 @@ class AlternatingModule(TrainingModule):
             )
         for turn in self.turns:
             turn.updates = saved[turn.name]
-        self.latest.update(checkpoint["latest"])
+
+    @property
+    def left_out(self) -> bool:
+        """Whether the last step of every turn was left out, so that no weight has moved."""
+        return all(turn.guard.left_out for turn in self.turns)
 
     def optimizer_facts(self) -> dict[str, float]:
         """Learning rates as ``lr/<name>``, and the steps that each has made as ``updates/<name>``."""

@@ -45,7 +45,7 @@ class EMA(Callback):
         if trainer.global_step == self._seen_step or trainer.global_step % self.config.every_steps:
             return
         self._seen_step = trainer.global_step
-        if getattr(getattr(pl_module, "guard", None), "left_out", False):
+        if getattr(pl_module, "left_out", False):
             return
         self._updates += 1
         decay = min(self.config.decay, (1 + self._updates) / (10 + self._updates))

@@ -50,12 +50,8 @@ class MemoryGuard:
             UserError: It cannot be split, or one utterance alone is too long.
         """
         self._batch, self._extra = batch, None
-        try:
-            return self._forward(batch)
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-        self._report(batch)
+        if (whole := self._whole_or_none(batch)) is not None:
+            return whole
         if self._ranks() > 1 and not isinstance(self.module.trainer.strategy, DDPStrategy):
             raise _cannot(batch, "and with this strategy one rank cannot split its batch alone")
         parameters = list(self.module.parameters())
@@ -100,13 +96,17 @@ class MemoryGuard:
 
     def evaluate(self, batch: Batch) -> StepOutput:
         """Outcome of a validation batch."""
+        return self._whole_or_none(batch) or self._in_parts(batch, keep_last=True)
+
+    def _whole_or_none(self, batch: Batch) -> StepOutput | None:
+        """Outcome of a batch in one piece; None when it does not fit."""
         try:
             return self._forward(batch)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
         self._report(batch)
-        return self._in_parts(batch, keep_last=True)
+        return None
 
     @contextmanager
     def whole(self, batch: Batch) -> Iterator[None]:

@@ -97,11 +97,16 @@ class TrainingModule(LightningModule):
         """
         self.guard.before_step(self.trainer)
 
+    @property
+    def left_out(self) -> bool:
+        """Whether the last step was left out, so that no weight has moved."""
+        return self.guard.left_out
+
     def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
         """Step a schedule; one that counts optimizer steps stays where it is when a step was left out."""
         configs: Any = self.trainer.lr_scheduler_configs
         by_step = any(entry.scheduler is scheduler and entry.interval == "step" for entry in configs)
-        if not (by_step and self.guard.left_out):
+        if not (by_step and self.left_out):
             super().lr_scheduler_step(scheduler, metric)
 
     def on_train_epoch_start(self) -> None:

@@ -7,12 +7,11 @@ from contextlib import nullcontext
 from typing import Any
 
 import torch
-from espnet3_core.errors import UserError
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from espnet3_speech.encoders.config import BlocksConfig
-from espnet3_speech.encoders.output import EncoderOutput
+from espnet3_speech.encoders.output import EncoderOutput, check_intermediate
 from espnet3_speech.layers.attention import BlockContext
 from espnet3_speech.layers.batch_norm import recomputation
 from espnet3_speech.layers.positions import PositionTable, ScaledInput
@@ -70,11 +69,7 @@ class BlockEncoder(nn.Module):
         Raises:
             UserError: There is no such intermediate layer.
         """
-        if any(not 0 < number < len(self.blocks) for number in intermediate_layers):
-            raise UserError(
-                f"encoder: intermediate layers {list(intermediate_layers)} of {len(self.blocks)} blocks",
-                hint=f"choose numbers from 1 to {len(self.blocks) - 1}",
-            )
+        check_intermediate(intermediate_layers, len(self.blocks))
         values, lengths = self.subsampling(features, lengths)
         context = self._context(values, lengths)
         values = self.scale(values)

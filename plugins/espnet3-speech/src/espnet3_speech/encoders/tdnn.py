@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from espnet3_core.errors import UserError
 from torch import Tensor, nn
 from torch.nn import functional
 
 from espnet3_speech.encoders.config import TDNNConfig
-from espnet3_speech.encoders.output import EncoderOutput
+from espnet3_speech.encoders.output import EncoderOutput, check_intermediate
 from espnet3_speech.layers.dropout import Dropout
 from espnet3_speech.layers.subsampling import FrameStacking
 from espnet3_speech.masks import zero_padding
@@ -77,11 +76,7 @@ class TDNNEncoder(nn.Module):
         Raises:
             UserError: There is no such intermediate layer.
         """
-        if any(not 0 < number < len(self.layers) for number in intermediate_layers):
-            raise UserError(
-                f"encoder: intermediate layers {list(intermediate_layers)} of {len(self.layers)} layers",
-                hint=f"choose numbers from 1 to {len(self.layers) - 1}",
-            )
+        check_intermediate(intermediate_layers, len(self.layers))
         values, lengths = self.subsampling(features, lengths)
         values = zero_padding(self.input(values), lengths)
         intermediate: dict[int, Tensor] = {}
