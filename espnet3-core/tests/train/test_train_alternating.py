@@ -16,8 +16,11 @@ from espnet3_core.config.roles import BestConfig, CheckpointConfig, NamedOptimiz
 from espnet3_core.errors import UserError
 from espnet3_core.train.alternating import AlternatingModule
 from espnet3_core.train.checkpoints import resolve_checkpoint
+from espnet3_core.train.config import EMAConfig
+from espnet3_core.train.ema import EMA
 from espnet3_core.train.finite import FiniteGuard
 from espnet3_core.train.turns import Turn, steps_in
+from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.strategies import SingleDeviceStrategy
 from safetensors.torch import load_file
 from toy_gan import DISCRIMINATOR_FIRST, GENERATOR_FIRST, Batches, Loop, ToyGan, gan_config
@@ -200,6 +203,29 @@ def test_a_loss_that_is_not_finite_leaves_out_the_step_of_its_optimizer_only(
     assert module.turns[0].updates == 3
     assert module.turns[0].schedule["scheduler"].last_epoch == 2
     assert all(torch.isfinite(value).all() for value in module.parameters())
+
+
+def test_averages_stand_still_only_when_every_turn_left_its_step_out(tmp_path: Path) -> None:
+    class Sick(ToyGan):
+        turns = 0
+
+        def forward(self, inputs: torch.Tensor, turn: str, shared: dict[str, Any]) -> dict[str, Any]:
+            output = super().forward(inputs, turn, shared)
+            self.turns += self.training
+            bad = self.training and self.turns in (3, 4, 5)  # both of the second batch, one of the third
+            return output | {"loss": output["loss"] * (torch.nan if bad else 1.0)}
+
+    ema, moved, former = EMA(EMAConfig(decay=0.5)), [], []
+
+    class Watch(Callback):
+        def on_train_batch_end(self, *rest: Any) -> None:
+            now = torch.cat([value.flatten() for value in ema.averaged_weights().values()]).clone()
+            moved.append(not former or not torch.equal(now, former[-1]))
+            former.append(now)
+
+    config = gan_config(trainer={"max_epochs": 1, "limit_train_batches": 4, "num_sanity_val_steps": 0})
+    run_toy(ToyContext(tmp_path, config), Sick(), more=[ema, Watch()])
+    assert moved == [True, False, True, True]
 
 
 def test_freezing_and_groups_work_within_an_optimizer(tmp_path: Path) -> None:
