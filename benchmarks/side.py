@@ -1,7 +1,8 @@
 """One side of a case in a process of its own: prepares the work, then repeats it whenever a line comes in.
 
 ``python side.py ROW SIDE CASE SETTING``; started by ``run.py``, which alternates between such processes.
-Each line read is a command (``run``, ``matmul``); each answer is a line of JSON on the original stdout.
+Each line read is a command (``run``, ``matmul``, ``judge VALUES``); each answer is a line of JSON on the
+original stdout.
 """
 
 from __future__ import annotations
@@ -49,7 +50,12 @@ def main() -> None:
     work = found.sides[side](case, Setting(**paths, threads=facts["threads"]))
     print(json.dumps({"amount": work.amount, "unit": work.unit, **work.facts}), file=answers, flush=True)
     for line in sys.stdin:
-        answer: Any = matmul_gflops() if line.strip() == "matmul" else timed(work)
+        command, _, values = line.strip().partition(" ")
+        answer: Any
+        if command == "judge":
+            answer = work.judge(json.loads(values)) if work.judge else None
+        else:
+            answer = matmul_gflops() if command == "matmul" else timed(work)
         print(json.dumps(answer), file=answers, flush=True)
 
 

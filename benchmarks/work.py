@@ -32,12 +32,15 @@ class Work:
         amount: How much of ``unit`` one run does; a rate is shown when it is given.
         unit: ``utterances``, ``seconds of audio`` …
         facts: What else the record says of it.
+        judge: Looks at what all sides returned with what this side has at hand (a model), after the runs;
+            facts for the record, with ``ok``. Asked of our side only.
     """
 
     run: Callable[[], Any]
     amount: float | None = None
     unit: str = ""
     facts: Mapping[str, Any] = field(default_factory=dict)
+    judge: Callable[[Mapping[str, Any]], dict[str, Any]] | None = None
 
 
 @dataclass(frozen=True)
