@@ -266,3 +266,14 @@ def test_listed_audio_takes_files_folders_and_manifests(tone: Tone, tmp_path: Pa
     assert listed_audio(str(manifest), tmp_path) == [str(two)]
     with pytest.raises(UserError, match="does not exist"):
         listed_audio("none", tmp_path)
+
+
+def test_a_repeated_id_in_a_folder_costs_one_recording(tone: Tone, tmp_path: Path) -> None:
+    for name in ("a.wav", "a.flac", "b.wav"):
+        tone(name, 0.5)
+    config = ManifestConfig(path=str(tmp_path))
+    with pytest.raises(CheckFailed, match=r"a\.wav: duplicate id 'a': .*a\.flac has it, too"):
+        Manifest(config, sample_rate=16000, recipe_dir=tmp_path)
+    data = Manifest(config, sample_rate=16000, recipe_dir=tmp_path, lenient=True)
+    assert data.ids() == ["a", "b"]
+    assert len(data.findings) == 1

@@ -226,9 +226,9 @@ class InferenceConfig:
     """Batching."""
     executor: Annotated[Component, Slot("executor")] = _named("core/in_process")
     """Where the work runs: ``core/in_process``, ``core/processes``."""
-    on_error: Literal["stop", "skip", "quarantine", "record"] = "stop"
+    on_error: Literal["stop", "skip", "quarantine"] = "stop"
     """An utterance that cannot be read or decoded stops the stage; or its result is an ``error``, and it is
-    tried again when the stage runs again (skip) or not (quarantine). ``record`` is skip without a limit."""
+    tried again when the stage runs again (skip) or not (quarantine)."""
     max_errors: int | float = 0.01
     """Most failed utterances of a test set: a number, or a share, which allows one at least."""
     device: str = "auto"

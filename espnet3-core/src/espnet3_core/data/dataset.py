@@ -149,6 +149,25 @@ def _seconds(item: Mapping[str, Any], sample_rate: int) -> float:
     return max(sizes, default=1) / sample_rate
 
 
+def origin_of(dataset: Any, index: int) -> tuple[Any, int]:
+    """The dataset that an item comes from in the end, and its index there."""
+    part: Any = dataset.dataset if isinstance(dataset, PreparedDataset) else dataset
+    while callable(getattr(part, "part_of", None)):
+        part, index = part.part_of(index)
+    return part, index
+
+
+def audio_of(dataset: Any, index: int) -> tuple[str, float, float | None] | None:
+    """File of an item's audio, start and end in it in seconds; None where only loading the item gives it."""
+    part, inner = origin_of(dataset, index)
+    if not (callable(getattr(part, "audio_path", None)) and callable(getattr(part, "span", None))):
+        return None
+    try:
+        return (part.audio_path(inner), *part.span(inner))
+    except UserError:  # a corpus of text, or of shards
+        return None
+
+
 def place_of(dataset: Any, index: int) -> str | None:
     """``file:line`` of an item, where the dataset knows it."""
     source = getattr(dataset, "source", None)

@@ -142,7 +142,7 @@ def _aligned(path: Path, table: Table, ids: list[str]) -> list[str]:
     known = set(ids)
     for index, key in enumerate(ids):
         if key not in entries:
-            table.broken(table.lines[index], f"{key!r} has no line in {path.name}")
+            table.unusable(index, f"{key!r} has no line in {path.name}")
     if not table.findings:
         table.findings.extend(
             Finding(message=f"{key!r} has no audio in {Path(table.file).name}", place=f"{path}:{number}")

@@ -167,15 +167,14 @@ def _checked(table: Table, mapping: Mapping[str, str], *, audio: bool) -> Listin
         raise no_audio(listing)
     if "audio" in columns:
         for row in np.flatnonzero(columns["audio"].sizes() == 0).tolist():
-            table.broken(int(lines[row]), "no audio file is named")
+            table.unusable(row, "no audio file is named")
     start, end, whole = times(table, columns)
     listing.numbers.update(start=start, end=end, whole=whole)
     explicit = "id" in columns
     if not explicit:
         columns["id"] = TextColumn.of(derived_ids(columns.get("audio"), start, end, len(table)))
     check_ids(table, columns["id"], explicit=explicit)
-    if table.bad:
-        listing.broken.extend(np.flatnonzero(np.isin(lines, list(table.bad))).tolist())
+    listing.broken.extend(sorted(table.bad))
     return listing
 
 

@@ -9,8 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from espnet3_core.data.dataset import ids_of, index_id
-from espnet3_core.errors import UserError
+from espnet3_core.data.dataset import audio_of, ids_of, index_id, known_ids
 from espnet3_core.files import sha256_file
 
 _PROBE = 4096
@@ -63,16 +62,9 @@ def _own_ids(dataset: Any) -> list[str]:
 
 
 def _pieces(dataset: Any) -> Iterator[_Piece]:
-    if hasattr(dataset, "parts"):
-        for part in dataset.parts.values():
-            yield from _pieces(part)
-    elif callable(getattr(dataset, "audio_path", None)):
-        for index, name in enumerate(ids_of(dataset)):
-            try:
-                path = dataset.audio_path(index)
-            except UserError:  # a corpus of text
-                return
-            start, end = dataset.span(index)
+    for index, name in enumerate(known_ids(dataset)):
+        if (place := audio_of(dataset, index)) is not None:
+            path, start, end = place
             yield _Piece(name, path, start, math.inf if end is None else end)
 
 

@@ -23,7 +23,7 @@ def times(table: Table, columns: Mapping[str, TextColumn]) -> tuple[NDArray[np.f
         end = np.where(np.isnan(end), start + whole, end)
     for index in np.flatnonzero((end <= start) | (start < 0) | (whole <= 0)).tolist():
         shown = f"start {start[index]:g} s, end {end[index]:g} s" if cut else f"duration {whole[index]:g} s"
-        table.broken(table.lines[index], f"an utterance must have a positive length: {shown}")
+        table.unusable(index, f"an utterance must have a positive length: {shown}")
     return start, end, whole
 
 
@@ -37,10 +37,10 @@ def _numbers(
         try:
             value = values[index] = float(text)
         except ValueError:
-            table.broken(table.lines[index], f"{name} is not a number of seconds: {text!r}")
+            table.unusable(index, f"{name} is not a number of seconds: {text!r}")
             continue
         if not math.isfinite(value):
-            table.broken(table.lines[index], f"{name} is not a finite number: {text!r}")
+            table.unusable(index, f"{name} is not a finite number: {text!r}")
     return values
 
 
@@ -68,18 +68,17 @@ def check_ids(table: Table, ids: TextColumn, *, explicit: bool) -> None:
     if _distinct(ids, words=explicit):
         return
     first: dict[str, int] = {}
-    for line, name in zip(table.lines, ids, strict=True):
+    for row, name in enumerate(ids):
         if explicit and (not name or len(name.split()) != 1):
-            table.broken(line, f"the id {name!r} contains a blank" if name else "the id is empty",
-                         "ids are words without blanks")  # fmt: skip
+            table.unusable(row, f"the id {name!r} contains a blank" if name else "the id is empty",
+                           "ids are words without blanks")  # fmt: skip
         elif name in first:
-            table.broken(
-                line,
-                f"duplicate id {name!r}: line {first[name]} has it, too",
-                None if explicit else "give the manifest a column `id`",
-            )
+            line = table.lines[first[name]]
+            other = f"line {line}" if line else table.place_of(first[name])
+            hint = "give the manifest a column `id`" if line else "leave one of the two out"
+            table.unusable(row, f"duplicate id {name!r}: {other} has it, too", None if explicit else hint)
         else:
-            first[name] = line
+            first[name] = row
 
 
 def _distinct(ids: TextColumn, *, words: bool) -> bool:

@@ -39,8 +39,8 @@ class Table:
         file: The file that line numbers refer to.
         columns: Values by header, all of the same length.
         lines: Line number of each row; 0 where the row has none.
-        findings: Broken lines.
-        bad: Their numbers.
+        findings: Broken lines, and rows that cannot be used.
+        bad: Numbers of those rows.
         digest: Hash object over every byte read.
     """
 
@@ -56,9 +56,18 @@ class Table:
         return f"{self.file}:{line}" if line else self.file
 
     def broken(self, line: int, message: str, hint: str | None = None) -> None:
-        """Note a broken line."""
+        """Note a line that makes no row."""
         self.findings.append(Finding(message=message, place=self.place(line), hint=hint))
-        self.bad.add(line)
+
+    def unusable(self, row: int, message: str, hint: str | None = None) -> None:
+        """Note a row that cannot be used."""
+        self.findings.append(Finding(message=message, place=self.place_of(row), hint=hint))
+        self.bad.add(row)
+
+    def place_of(self, row: int) -> str:
+        """``file:line`` of a row; in a folder, its file."""
+        line = self.lines[row]
+        return self.place(line) if line else f"{self.file}/{self.columns['audio'][row]}"
 
     def __len__(self) -> int:
         return len(self.lines)

@@ -62,10 +62,9 @@ def infer(context: StageContext) -> None:
 def _bad_data(context: StageContext, work: Work) -> BadData:
     """The list of a test set's failed utterances; with ``skip`` it begins anew, so that all are tried."""
     config = context.config("inference")
-    former = config.on_error == "record"
     found = BadData(
-        "skip" if former else config.on_error,
-        len(work.ids) if former else config.max_errors,
+        config.on_error,
+        config.max_errors,
         count=len(work.ids),
         file=context.inference_directory / work.name / f"{BAD_DATA}.jsonl",
         name=work.name,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -86,10 +86,8 @@ def _of_average(index: Mapping[str, Any], weights: Path) -> dict[str, Any]:
     for table in index.get("selections", ()):
         average = table["average"]
         if average and average["file"] == weights.name:
-            sources: Sequence[Any] = average["sources"]
-            files = [source["file"] if isinstance(source, Mapping) else source for source in sources]
-            steps = [_of_model(weights.parent / file).get("updates", 0) for file in files]
-            return {"updates": max(steps, default=0), "averaged": len(files), "wanted": table["keep"]}
+            steps = [source["step"] for source in average["sources"]]
+            return {"updates": max(steps), "averaged": len(steps), "wanted": table["keep"]}
     return {}
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from espnet3_core.data.checking.audio import SILENCE, Facts
 from espnet3_core.data.checking.findings import DataFinding, Level
 from espnet3_core.data.checking.splits import Split
+from espnet3_core.data.dataset import origin_of
 
 CLIPPED = 0.001
 """Audio with a larger share of samples in clipped peaks is reported."""
@@ -42,7 +43,7 @@ def _format(
     """Rates and channels that the dataset refuses, or that differ from the others'."""
     item, facts = split.items[index], split.facts[index]
     assert facts is not None
-    part, inner = split.source(index)
+    part, inner = origin_of(split.dataset, index)
     config = getattr(part, "config", None)
     if getattr(config, "resample", None) == "reject" and sample_rate not in (None, facts.rate):
         reason = f"is sampled at {facts.rate} Hz, and the recipe's sample_rate is {sample_rate} Hz"

@@ -9,7 +9,7 @@ from typing import Any
 from espnet3_core.build import registered_of
 from espnet3_core.data.checking.audio import Facts, Job, facts_of
 from espnet3_core.data.checking.findings import KINDS, CheckedItem, DataFinding, Role
-from espnet3_core.data.dataset import PreparedDataset, known_ids, place_of
+from espnet3_core.data.dataset import PreparedDataset, audio_of, known_ids, place_of
 from espnet3_core.errors import CheckFailed, Finding, UserError
 from espnet3_core.recipe.context import StageContext
 
@@ -32,25 +32,10 @@ class Split:
     facts: list[Facts | None] = field(default_factory=list)
     items: list[CheckedItem] = field(default_factory=list)
 
-    def source(self, index: int) -> tuple[Any, int]:
-        """The dataset that an utterance comes from in the end, and its index there."""
-        part: Any = self.dataset.dataset
-        while callable(getattr(part, "part_of", None)):
-            part, index = part.part_of(index)
-        return part, index
-
     def jobs(self) -> list[Job | None]:
         """Where the audio of each utterance is; None where only loading the item can tell."""
-        return [self._job(index) for index in range(len(self.dataset))]
-
-    def _job(self, index: int) -> Job | None:
-        part, inner = self.source(index)
-        if not (hasattr(part, "audio_path") and hasattr(part, "span")):
-            return None
-        try:
-            return Job(part.audio_path(inner), *part.span(inner))
-        except UserError:
-            return None
+        places = (audio_of(self.dataset, index) for index in range(len(self.dataset)))
+        return [None if place is None else Job(*place) for place in places]
 
     def complete(self, jobs: list[Job | None], found: Mapping[Job, Facts], sample_rate: int | None) -> None:
         """Fill facts and items in."""
