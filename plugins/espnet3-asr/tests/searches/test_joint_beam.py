@@ -11,7 +11,7 @@ from espnet3_core.errors import UserError
 
 
 class Trigram:
-    """A language model that depends on the last two tokens, and checks that its state follows the hypotheses."""
+    """A language model of the last two tokens that checks whether its state follows the hypotheses."""
 
     def __init__(self, table):
         self.table = table
