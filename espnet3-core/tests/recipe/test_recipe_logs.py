@@ -5,8 +5,8 @@ import os
 
 import pytest
 from espnet3_core.errors import UserError
-from espnet3_core.recipe import logs
-from espnet3_core.recipe.launch import process_count, rank
+from espnet3_core.recipe import launch, logs
+from espnet3_core.recipe.launch import process_count
 from espnet3_core.recipe.progress import progress
 
 
@@ -95,9 +95,22 @@ def test_processes_of_a_trainer(trainer, count, monkeypatch):
     assert process_count(trainer) == count
 
 
-def test_ranks_come_from_the_launcher(monkeypatch):
-    for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"):
+@pytest.mark.parametrize(
+    ("variables", "number", "launched"),
+    [
+        ({}, 0, False),
+        ({"LOCAL_RANK": "3"}, 3, True),
+        ({"RANK": "0", "WORLD_SIZE": "2"}, 0, True),
+        ({"LOCAL_RANK": "0", "NODE_RANK": "1"}, 1, True),
+        ({"SLURM_PROCID": "0", "SLURM_STEP_NUM_TASKS": "4"}, 0, True),  # srun
+        ({"SLURM_PROCID": "0", "SLURM_NTASKS": "4"}, 0, False),  # a batch script itself
+        ({"OMPI_COMM_WORLD_RANK": "0", "OMPI_COMM_WORLD_SIZE": "2"}, 0, True),
+        ({"RANK": "none"}, 0, False),
+    ],
+)
+def test_ranks_come_from_the_launcher(variables, number, launched, monkeypatch):
+    for name in (*launch._RANKS, *launch._SIZES):
         monkeypatch.delenv(name, raising=False)
-    assert rank() == 0
-    monkeypatch.setenv("LOCAL_RANK", "3")
-    assert rank() == 3
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert (launch.rank(), launch.is_launched()) == (number, launched)

@@ -7,14 +7,15 @@ import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from espnet3_core.errors import EXIT_BUG, EXIT_RESUMABLE, Interrupted, UserError
 
 _CHILD = "ESPNET3_STAGE_PROCESS"
-_RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK", "PMI_RANK")
+_RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK", "PMI_RANK", "NODE_RANK")
+_SIZES = ("WORLD_SIZE", "SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE")
+"""``SLURM_STEP_NUM_TASKS`` is set by ``srun``; ``SLURM_NTASKS`` also in a batch script that runs alone."""
 
 
 class StageProcessFailed(UserError):
@@ -22,12 +23,19 @@ class StageProcessFailed(UserError):
 
 
 def rank() -> int:
-    """Number of this process among those that a launcher started for the same work; 0 when it is alone."""
-    for name in _RANKS:
-        with suppress(ValueError):
-            if (number := int(os.environ.get(name, ""))) > 0:
-                return number
-    return 0
+    """0 for the first of the processes that a launcher started for the same work, and when it is alone.
+
+    Others have a positive number, which is their rank where the launcher tells it: of a node's first process
+    that was started by hand only ``NODE_RANK`` is known.
+    """
+    return next((number for name in _RANKS if (number := _number(name)) > 0), 0)
+
+
+def _number(name: str) -> int:
+    try:
+        return int(os.environ.get(name) or 0)
+    except ValueError:
+        return 0
 
 
 def is_stage_process() -> bool:
@@ -37,7 +45,7 @@ def is_stage_process() -> bool:
 
 def is_launched() -> bool:
     """Whether a launcher (torchrun, srun, Lightning) has started this process as one of several."""
-    return rank() > 0 or int(os.environ.get("WORLD_SIZE") or 1) > 1
+    return rank() > 0 or any(_number(name) > 1 for name in _SIZES)
 
 
 def process_count(trainer: Mapping[str, Any]) -> int:

@@ -154,6 +154,8 @@ class Session:
 
     def run(self, selected: Sequence[StageSpec]) -> RunResult:
         """Run what is not up to date, in order; the first failure ends the run."""
+        if launch.is_launched():
+            self._refuse_several(selected)
         if launch.rank() > 0:
             return self._run_as_follower(selected)
         self._refuse_early(selected)
@@ -187,14 +189,17 @@ class Session:
             outcomes.append(StageOutcome(stage.name, "ran", decision.text, seconds))
         return RunResult(self.experiment.directory, tuple(outcomes))
 
-    def _run_as_follower(self, selected: Sequence[StageSpec]) -> RunResult:
-        """On every process but the first: the distributed stage alone, without records."""
+    def _refuse_several(self, selected: Sequence[StageSpec]) -> None:
+        """Refuse, on every process alike, stages that only one process may run."""
         others = [stage.name for stage in selected if not stage.distributed]
         if others:
             raise UserError(
                 f"several processes were started, and {', '.join(others)} must run in one",
                 hint="run these stages first, then start --stages train on several processes",
             )
+
+    def _run_as_follower(self, selected: Sequence[StageSpec]) -> RunResult:
+        """On every process but the first: the distributed stage alone, without records."""
         for stage in selected:
             stage_function(stage, self.recipe)(self.context(stage))
         return RunResult(self.experiment.directory)
