@@ -3,35 +3,11 @@ from __future__ import annotations
 import json
 import os
 import signal
-from pathlib import Path
 
 import pytest
 from espnet3_core.errors import EXIT_RESUMABLE, Interrupted, UserError
 from espnet3_core.recipe.run import run, stoppable
-
-ALL = ["create_dataset", "train_tokenizer", "train", "infer", "measure"]
-
-
-def ran(recipe, **options):
-    return list(run(recipe, **options).ran)
-
-
-def record(recipe, stage, tag="training"):
-    return json.loads((recipe / "exp" / tag / "stages" / f"{stage}.json").read_text())
-
-
-def tree(recipe):
-    return {
-        path: path.read_bytes() if path.is_file() else None
-        for path in recipe.rglob("*")
-        if "__pycache__" not in path.parts
-    }
-
-
-def edit(recipe: Path, name: str, old: str, new: str) -> None:
-    text = (recipe / name).read_text()
-    assert old in text
-    (recipe / name).write_text(text.replace(old, new))
+from toy_runs import ALL, edit, ran, record, tree
 
 
 def test_everything_through_measure_runs_once_and_uploads_never(toy, said):
@@ -95,93 +71,6 @@ def test_raising_max_epochs_continues_and_lowering_does_not(toy, said):
     assert result.ran == ("train", "infer", "measure")
     assert result.stages[2].why == "continues: training.trainer.max_epochs: 2 -> 4"
     assert ran(toy, overrides=["training.trainer.max_epochs=3"]) == []
-
-
-def test_training_refuses_other_inputs_before_anything_runs(toy, said):
-    run(toy)
-    said(toy)
-    edit(toy, "conf/training.yaml", "seed: 1", "seed: 2")
-    (toy / "data/test.txt").write_text("changed\n")
-    with pytest.raises(UserError, match=r"training.seed: 1 -> 2") as caught:
-        run(toy)
-    assert "--tag" in str(caught.value)
-    assert "--force" in str(caught.value)
-    assert said(toy) == []
-    assert (toy / "exp/training/checkpoints/last.ckpt").read_text() == "seed 1 epochs 2"
-
-
-def test_a_dry_run_reaches_nothing_behind_a_refusal(toy):
-    run(toy)
-    result = run(toy, dry_run=True, overrides=["training.seed=2"])
-    actions = [outcome.action for outcome in result.stages]
-    assert actions[2:] == ["would refuse", "not reached", "not reached"]
-    assert result.stages[4].why == "train would refuse"
-
-
-def test_a_tag_keeps_both(toy):
-    run(toy)
-    assert ran(toy, tag="second", overrides=["training.seed=2"]) == ALL
-    assert (toy / "exp/training/checkpoints/last.ckpt").read_text() == "seed 1 epochs 2"
-    assert (toy / "exp/second/checkpoints/last.ckpt").read_text() == "seed 2 epochs 2"
-
-
-def test_force_moves_the_old_checkpoints_aside(toy):
-    run(toy)
-    assert ran(toy, stages=["train"], force=True, overrides=["training.seed=2"]) == ["train"]
-    assert (toy / "exp/training/checkpoints/last.ckpt").read_text() == "seed 2 epochs 2"
-    assert (toy / "exp/training/checkpoints.old-1/last.ckpt").read_text() == "seed 1 epochs 2"
-    run(toy, stages=["train"], force=True)
-    assert (toy / "exp/training/checkpoints.old-2/last.ckpt").read_text() == "seed 2 epochs 2"
-
-
-def test_the_tokenizer_of_a_trained_model_is_not_overwritten(toy):
-    run(toy)
-    (toy / "data/train.txt").write_text("other words\n")
-    with pytest.raises(UserError, match="data/train.txt: its content was changed"):
-        run(toy)
-    with pytest.raises(UserError, match="data/train.txt: its content was changed"):
-        run(toy, stages=["train_tokenizer"])
-
-
-@pytest.mark.parametrize(
-    ("file", "old", "new", "policy"),
-    [
-        ("data/train.txt", "a b c", "a b c d", "data=restart_epoch"),
-        ("conf/training.yaml", "path: data/train.txt", "path: data/test.txt", "data=restart_epoch"),
-        (
-            "conf/training.yaml",
-            "max_epochs: 2",
-            "max_epochs: 2, accumulate_grad_batches: 4",
-            "batch=restart_epoch",
-        ),
-        ("src/model.py", "pass", "wider = True", "model=same_weights"),
-    ],
-)
-def test_a_policy_that_the_refusal_names_goes_on_with_the_change(toy, said, file, old, new, policy):
-    run(toy)
-    said(toy)
-    edit(toy, file, old, new)
-    with pytest.raises(UserError, match=rf"training\.resume\.{policy} goes on with the new ones"):
-        run(toy)
-    goes_on = [f"training.resume.{policy}"]
-    assert not {"train_tokenizer", "train"} & set(ran(toy, overrides=goes_on))  # nothing is left to train
-    longer = run(toy, overrides=[*goes_on, "training.trainer.max_epochs=4"])
-    assert {"train", "infer"} <= set(longer.ran)
-    assert "train_tokenizer" not in longer.ran
-    assert "train ran to 4" in said(toy)
-    assert "train" not in ran(toy, overrides=["training.trainer.max_epochs=4"])  # it is the new state now
-
-
-def test_a_policy_allows_its_own_changes_only(toy):
-    run(toy)
-    edit(toy, "data/train.txt", "a b c", "a b c d")
-    changed = ["training.resume.data=restart_epoch", "training.batch.size=4"]
-    with pytest.raises(UserError, match=r"training\.batch\.size") as caught:
-        run(toy, overrides=changed)
-    assert "its content was changed" not in str(caught.value)
-    with pytest.raises(UserError) as caught:
-        run(toy, overrides=["training.seed=7"])
-    assert "training.resume" not in str(caught.value)  # no policy allows another seed
 
 
 def test_an_interrupted_training_continues(toy, said):
@@ -331,50 +220,6 @@ def test_ranges_are_in_declared_order(toy):
     assert ran(toy, to="train_tokenizer") == ALL[:2]
     assert ran(toy, from_="train", to="infer") == ["train", "infer"]
     assert ran(toy, stages=["measure", "infer"], force=True) == ["infer", "measure"]
-
-
-def test_training_with_several_processes_is_a_command_of_its_own(toy, said):
-    edit(toy, "conf/training.yaml", "devices: 1", "devices: 2")
-    assert ran(toy, to="train", overrides=["training.seed=4"], tag="two") == [
-        "create_dataset",
-        "train_tokenizer",
-        "train",
-    ]
-    assert said(toy) == ["create_dataset ran", "train_tokenizer ran", "train ran to 2"]
-    assert (toy / "exp/two/checkpoints/last.ckpt").read_text() == "seed 4 epochs 2"
-    assert record(toy, "train", "two")["pid"] != os.getpid() == record(toy, "create_dataset", "two")["pid"]
-    assert record(toy, "train", "two")["command"][-1] == "training.seed=4"
-    assert ran(toy, to="train", overrides=["training.seed=4"], tag="two") == []
-
-
-def test_its_failure_and_its_interruption_are_those_of_the_run(toy):
-    edit(toy, "conf/training.yaml", "devices: 1", "devices: 2")
-    (toy / "stop").touch()
-    with pytest.raises(Interrupted):
-        run(toy, to="train")
-    (toy / "stop").unlink()
-    run(toy, to="train")
-    with pytest.raises(UserError, match="training.seed: 1 -> 2"):
-        run(toy, to="train", overrides=["training.seed=2"])
-
-
-def test_other_ranks_run_the_distributed_stage_alone_and_write_nothing(toy, said, monkeypatch):
-    run(toy, to="train_tokenizer")
-    said(toy)
-    monkeypatch.setenv("LOCAL_RANK", "1")
-    with pytest.raises(UserError, match="create_dataset, train_tokenizer must run in one"):
-        run(toy, to="train")
-    run(toy, stages=["train"])
-    assert said(toy) == ["train ran to 2"]
-    assert not (toy / "exp/training/stages/train.json").exists()
-
-
-def test_a_model_whose_record_is_lost_is_not_trained_with_other_inputs(toy):
-    run(toy)
-    (toy / "exp/training/stages/train.json").unlink()
-    with pytest.raises(UserError, match="training.seed: 1 -> 2"):
-        run(toy, overrides=["training.seed=2"])
-    assert "train" in ran(toy)
 
 
 CHECKING = """
