@@ -8,8 +8,10 @@ from typing import Any, ClassVar, NoReturn
 
 import pytest
 
+from espnet3_core.catalog import current_catalog
 from espnet3_core.component import Component, Slot
 from espnet3_core.errors import UserError
+from espnet3_core.testing.choices import choices_of
 
 
 class Conformance:
@@ -18,7 +20,8 @@ class Conformance:
     Attributes:
         name: Name of the component: ``acme/rnn_ctc``.
         config: Its options, as a recipe's YAML would have them. Choose small ones: tests run on a CPU.
-        variants: Further options by label, put over ``config``: every test runs with each of them, too.
+        variants: Further options, put over ``config`` one after another: every test runs with each, too.
+        choices: Options that list their values (``bool``, ``Literal``) are variants, too, with each other value.
         needs: Runtime needs beside those that the class provides.
         packages: Modules that are imported by the component and need not be installed; its tests are
             skipped where they are not.
@@ -28,16 +31,21 @@ class Conformance:
     role: ClassVar[str | None] = None
     name: str = ""
     config: Mapping[str, Any] = {}
-    variants: Mapping[str, Mapping[str, Any]] = {}
+    variants: ClassVar[Sequence[Mapping[str, Any]]] = ()
+    choices: ClassVar[bool] = False
     needs: Mapping[str, Any] = {}
     packages: Sequence[str] = ()
     folder: Path
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """Run each test with ``config`` alone, and with each variant."""
-        if self.variants and "chosen" in metafunc.fixturenames:
-            options = {"default": {}, **self.variants}
-            metafunc.parametrize("chosen", list(options.values()), ids=list(options), indirect=True)
+        variants = [*self.variants]
+        if self.choices:
+            config = getattr(current_catalog().find(self.kind, self.name).spec, "config", None)
+            variants += choices_of(config, self.config) if config else ()
+        if variants and "chosen" in metafunc.fixturenames:
+            labels = [",".join(f"{key}={value}" for key, value in options.items()) for options in variants]
+            metafunc.parametrize("chosen", [{}, *variants], ids=["as_given", *labels], indirect=True)
 
     @pytest.fixture(autouse=True)
     def chosen(self, request: pytest.FixtureRequest, tmp_path: Path) -> None:

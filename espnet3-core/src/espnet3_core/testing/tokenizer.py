@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from espnet3_core.errors import UserError
 from espnet3_core.testing.conformance import Conformance
 from espnet3_core.testing.fresh import in_fresh_process
 
@@ -32,7 +33,10 @@ class TokenizerConformance(Conformance):
     def trained(self) -> Any:
         """The tokenizer, trained on the texts."""
         tokenizer = self.build()
-        tokenizer.train(iter(self.texts))
+        try:
+            tokenizer.train(iter(self.texts))
+        except UserError as error:
+            self.fail(f"it cannot be trained: {error}", "choose `config` and `texts` that go together")
         return tokenizer
 
     def expected(self, tokenizer: Any, text: str) -> str:
