@@ -1,8 +1,12 @@
 """Classes of models, modules and searches pass what is right, and reject each fault with its message."""
 
 import pytest
+import toy_models
+from espnet3_core.bundle.load import load
 from espnet3_core.specs import ModelSpec, ModuleSpec, SearchSpec
 from espnet3_core.testing import ModelConformance, ModuleConformance, SearchConformance
+from espnet3_core.testing.speech import sample_speech
+from espnet3_core.testing.stand_ins import stand_ins
 from kit import run
 
 CONFIG = "toy_parts:Fault"
@@ -11,6 +15,10 @@ CONFIG = "toy_parts:Fault"
 class Model(ModelConformance):
     name = "toy/model"
     needs = {"classes": 3}
+
+
+class Plain(ModelConformance):
+    name = "toy/model"
 
 
 class Encoder(ModuleConformance):
@@ -85,3 +93,22 @@ def test_a_class_without_a_name_says_so(request, tmp_path):
 def test_an_option_that_does_not_exist_is_told(tmp_path):
     with pytest.raises(pytest.fail.Exception, match="did you mean 'fault'"):
         run(Model, TRAINING, tmp_path, foult="")
+
+
+def test_a_bundle_of_such_a_model_decodes_utterances_alone(tmp_path, monkeypatch):
+    sizes = []
+    infer = toy_models.Model.infer
+    monkeypatch.setattr(
+        toy_models.Model,
+        "infer",
+        lambda self, batch: (sizes.append(len(batch["ids"])), infer(self, batch))[1],
+    )
+    audio = [item["speech"] for item in sample_speech().items]
+    for fault, wanted in (("alone", [1, 1, 1, 1]), ("", [4])):
+        test = Plain()
+        test.folder, test.config = tmp_path / (fault or "right"), {"fault": fault}
+        with stand_ins():
+            loaded = load(test._packed(test.model()), device="cpu")
+        loaded.batch(audio, sample_rate=8000)
+        assert sizes == wanted
+        sizes.clear()

@@ -27,6 +27,7 @@ from espnet3_core.testing import (
     TokenizerConformance,
     TransformConformance,
 )
+from kit import run
 
 
 class Dataset(DatasetConformance):
@@ -217,3 +218,11 @@ def test_every_check_rejects_something(case):
     """A check that no fault makes fail might always pass."""
     methods = {name for name in dir(case) if name.startswith("test_")}
     assert methods == {method for _, method, _ in FAULTS[case]}
+
+
+def test_a_class_without_values_says_so(tmp_path):
+    class Empty(MetricConformance):
+        name = "toy/mean"
+
+    with pytest.raises(pytest.fail.Exception, match="the test class has no values"):
+        run(Empty, "test_against_the_reference", tmp_path)
