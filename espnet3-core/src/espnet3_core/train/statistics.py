@@ -181,7 +181,7 @@ def measure(
             found = model.collect_feats(**fields)
             for name in names:
                 try:
-                    moments[name].add(_frames(found, name))
+                    moments[name].add(frames_of(found, name))
                 except ValueError as error:
                     raise UserError(
                         f"{name!r} of {', '.join(batch['ids'])}: {error}",
@@ -190,8 +190,12 @@ def measure(
     return {name: part.result() for name, part in moments.items()}
 
 
-def _frames(found: Any, name: str) -> Any:
-    """Frames without padding, (frames, dim)."""
+def frames_of(found: Any, name: str) -> Any:
+    """Frames of a model's features, without padding, (frames, dim).
+
+    Raises:
+        UserError: ``collect_feats`` did not return the features that the model names.
+    """
     import torch
 
     if name not in found or f"{name}_lengths" not in found:
