@@ -135,6 +135,7 @@ class ToyContext:
             directory=root,
             checkpoints=root / "checkpoints",
             stats=root / "stats",
+            ranks=root / "ranks",
             metrics=root / "metrics.jsonl",
         )
 

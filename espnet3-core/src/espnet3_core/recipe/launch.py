@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from espnet3_core.errors import EXIT_BUG, EXIT_RESUMABLE, Interrupted, UserError
+from espnet3_core.recipe.ranks import verdict
 
 _CHILD = "ESPNET3_STAGE_PROCESS"
 _RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK", "PMI_RANK", "NODE_RANK")
@@ -80,14 +81,25 @@ def _has_gpu_driver() -> bool:
 
 
 def run_stage_process(
-    recipe: Path, stage: str, *, tag: str, stems: Mapping[str, str], overrides: Sequence[str], force: bool
+    recipe: Path,
+    stage: str,
+    *,
+    tag: str,
+    stems: Mapping[str, str],
+    overrides: Sequence[str],
+    force: bool,
+    ranks: Path,
 ) -> None:
     """Run one stage as ``espnet3 run RECIPE --stages STAGE …`` and wait for it.
 
     Signals to stop are passed on, so that it can save.
 
+    Args:
+        ranks: Where its processes say what they do.
+
     Raises:
         StageProcessFailed: It failed.
+        RankLost: One of its processes died or hung.
         Interrupted: It was stopped, and can be continued.
     """
     command = [sys.executable, "-m", "espnet3_core", "run", str(recipe), "--stages", stage, "--tag", tag]
@@ -103,6 +115,8 @@ def run_stage_process(
             process.wait()
     if code == EXIT_RESUMABLE or code in (-signal.SIGINT, -signal.SIGTERM):
         raise Interrupted(f"{stage} was interrupted", hint="the same command continues")
+    if code and (lost := verdict(ranks, code)) is not None:
+        raise lost
     if code:
         error = StageProcessFailed(f"{stage} failed in its own process (exit code {code}); see above")
         error.exit_code = code if code > 0 else EXIT_BUG

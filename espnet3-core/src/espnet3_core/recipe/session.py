@@ -315,6 +315,7 @@ class Session:
                 stems=self.stems,
                 overrides=self.overrides,
                 force=self.force,
+                ranks=self.experiment.ranks,
             )
         else:
             Execution(context, decision, self.command, self._current_versions()).run()

@@ -147,6 +147,7 @@ def build_trainer(
     from espnet3_core.train.meter import Meter
     from espnet3_core.train.progress import TrainingProgress
     from espnet3_core.train.summary import Banner
+    from espnet3_core.train.watchdog import Watchdog
 
     _quieten()
     arguments = {
@@ -160,6 +161,7 @@ def build_trainer(
     theirs = [component.build(**context.needs()) for component in config.callbacks]
     bar = [progress] if arguments.pop("enable_progress_bar", True) else []
     arguments["callbacks"] = [
+        Watchdog(context.experiment.ranks, config.watchdog),
         Determinism(config.seed, resume),
         Banner(context.logger, meter),
         journal,
