@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import toy_training
-from espnet3_core.errors import UserError
 from lightning.pytorch import Callback
 from resume_cases import differing, in_process, run_case, traces
 
@@ -40,14 +39,6 @@ def stop() -> None:
     os.kill(os.getpid(), signal.SIGSTOP)
 
 
-def mistake() -> None:
-    raise UserError("this share of the data is bad", hint="mend it")
-
-
-def bug() -> None:
-    raise ValueError("only here")
-
-
 def stick(name: str) -> Callable[[], None]:
     """From now on an item of this name is never there."""
 
@@ -69,7 +60,7 @@ def lose(folder: Path, way: str, whole: Path) -> dict[str, Any]:
     """Lose rank 1, look at what is left, and run the same again without a fault."""
     batches = traces(whole)
     following = batches["trace1", EPOCH, BATCH + 1][0][0]
-    actions = {"kill": kill, "stop": stop, "mistake": mistake, "bug": bug, "stuck": stick(following[-1])}
+    actions = {"kill": kill, "stop": stop, "stuck": stick(following[-1])}
     parts, begun = folder / way, time.monotonic()
     code = in_process(lambda: run_case(parts, "two ranks", [At(actions[way])], watchdog=SECONDS))
     seconds = time.monotonic() - begun
@@ -78,6 +69,7 @@ def lose(folder: Path, way: str, whole: Path) -> dict[str, Any]:
         "way": way,
         "code": code,
         "seconds": seconds,
+        "waits": following,
         "ids": [batches[f"trace{rank}", EPOCH, BATCH][0][0] for rank in (0, 1)],
         "report": (ranks / "report.txt").read_text(),
         "stacks": {path.name: path.read_text() for path in ranks.glob("*.stack")},
@@ -94,6 +86,8 @@ def _lives(path: Path) -> bool:
 if __name__ == "__main__":
     root = Path(sys.argv[1])
     healthy = in_process(lambda: run_case(root / "whole", "two ranks"))
-    print(json.dumps({"way": "healthy", "code": healthy, "left": (root / "whole/ranks").exists()}), flush=True)
+    print(
+        json.dumps({"way": "healthy", "code": healthy, "left": (root / "whole/ranks").exists()}), flush=True
+    )
     for name in sys.argv[2:]:
         print(json.dumps(lose(root, name, root / "whole")), flush=True)

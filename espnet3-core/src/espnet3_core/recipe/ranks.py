@@ -45,6 +45,7 @@ class RankState:
         doing: In words.
         since: Unix time since when.
         ids: Utterances of the batch that was begun last.
+        awaits: Those that it has asked for and does not get.
         ended: Exit code of an error that ended it; None while it runs.
         error: What the error says.
     """
@@ -63,6 +64,7 @@ class RankState:
     doing: str = "begins"
     since: float = field(default_factory=time.time)
     ids: list[str] = field(default_factory=list)
+    awaits: list[str] = field(default_factory=list)
     ended: int | None = None
     error: str = ""
 
@@ -77,10 +79,17 @@ class RankState:
         return self.here and not is_running(self.pid, self.started)
 
     def write(self, directory: Path) -> None:
-        """Write it whole. It need not survive a power cut, and a full disk is no reason to stop."""
-        values = {**vars(self), "ids": [str(name) for name in self.ids]}
+        """Write it in one piece, without a flush to the disk, where a full one is no reason to stop.
+
+        It is written over in place: what a process wrote that was killed in the next moment is there to read.
+        """
+        text = json.dumps({**vars(self), "ids": [str(name) for name in self.ids]}).ljust(2048)
         with suppress(OSError):
-            _replace(directory / f"{self.rank}.json", json.dumps(values))
+            handle = os.open(directory / f"{self.rank}.json", os.O_WRONLY | os.O_CREAT, 0o644)
+            try:
+                os.ftruncate(handle, os.pwrite(handle, text.encode(), 0))
+            finally:
+                os.close(handle)
 
 
 @dataclass(frozen=True)
@@ -137,16 +146,16 @@ def find_lost(directory: Path, states: Mapping[int, RankState]) -> Trouble | Non
             what = f"rank {state.rank} ended with an error, and the others cannot go on: {state.error}"
             return Trouble(what, "mend it; the same command goes on from the last checkpoint",
                            (state.rank,), state.ended)  # fmt: skip
-    gone = [rank for rank, state in states.items() if state.gone]
-    # A rank that ends well takes its file away first: what is still there now is not of such a one.
-    lost = [state for state in read_states(directory).values() if state.rank in gone and state.ended is None]
+    gone = [state for state in states.values() if state.gone]
+    # A rank that ends well takes its file away first: what is there after it is gone is not of such a one.
+    lost = [state for state in gone if (directory / f"{state.rank}.json").exists()]
     if not lost:
         return None
     names = _names([state.rank for state in lost])
     processes = ", ".join(f"process {state.pid} on {state.host}" for state in lost)
     return Trouble(
-        f"{names} died without a word ({processes})",
-        "it may have been killed for its memory (see dmesg or the cluster's log); "
+        f"{names} died ({processes})",
+        "unless it has told why, it may have been killed for its memory: see dmesg or the cluster's log; "
         "the same command goes on from the last checkpoint",
         tuple(state.rank for state in lost),
     )
@@ -187,7 +196,8 @@ def report(directory: Path, trouble: Trouble) -> str:
 def write_report(directory: Path, text: str) -> None:
     """Keep the report beside the stacks; that it is there says that it is made."""
     with suppress(OSError):
-        _replace(directory / "report.txt", text + "\n")
+        (directory / "report.tmp").write_text(text + "\n", "utf-8")
+        os.replace(directory / "report.tmp", directory / "report.txt")
 
 
 def read_report(directory: Path) -> str | None:
@@ -238,21 +248,18 @@ def wait_for(condition: Callable[[], bool], seconds: float) -> None:
 def _line(state: RankState) -> str:
     since = datetime.fromtimestamp(state.since).strftime("%H:%M:%S")
     place = f"step {state.step}, epoch {state.epoch}" + (f", batch {state.batch}" if state.batch >= 0 else "")
-    shown = " ".join(state.ids[:_SHOWN]) or "none"
-    more = f" and {len(state.ids) - _SHOWN} more in {state.rank}.json" if len(state.ids) > _SHOWN else ""
-    return f"{place}, {state.doing} since {since}; last ids: {shown}{more}"
+    words = f"{place}, {state.doing} since {since}; last ids: {_ids(state.ids)}"
+    return words + (f"; waits for: {_ids(state.awaits)}" if state.awaits else "")
+
+
+def _ids(names: list[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return (" ".join(names[:_SHOWN]) or "none") + more
 
 
 def _names(ranks: Collection[int]) -> str:
     words = ", ".join(map(str, sorted(ranks)))
     return f"rank {words}" if len(ranks) == 1 else f"ranks {words}"
-
-
-def _replace(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text, "utf-8")
-    os.replace(temporary, path)
 
 
 def _read(path: Path) -> dict[str, Any] | None:

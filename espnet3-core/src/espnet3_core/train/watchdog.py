@@ -17,7 +17,9 @@ from typing import Any, NoReturn
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Callback
 
+from espnet3_core.data.loader import Loader
 from espnet3_core.errors import EXIT_BUG, Interrupted, UserError
+from espnet3_core.files import make_directory
 from espnet3_core.recipe import launch
 from espnet3_core.recipe.ranks import (
     RankState,
@@ -33,6 +35,7 @@ from espnet3_core.recipe.ranks import (
     write_report,
 )
 
+WAITING = "waiting for a batch"
 DEFAULT = 1200.0
 """Seconds without progress, with several processes; torch's collectives give up after 1800."""
 _LONGEST_PERIOD = 5.0
@@ -67,7 +70,8 @@ class Watchdog(Callback):
         seconds = default if self.seconds is None else self.seconds
         self.state = RankState(rank=trainer.global_rank, ranks=trainer.world_size)
         if seconds > 0:
-            self._watch = _Watch(self.directory, self.state, seconds)
+            self._watch = _Watch(self.directory, self.state, seconds, trainer)
+            make_directory(self.directory)
             self._watch.start()
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -99,22 +103,24 @@ class Watchdog(Callback):
         state.doing, state.since = doing, time.time()
 
     def _begun(self, batch: Any, number: int) -> None:
-        self.state.signs += 1
-        self.state.batch = number
-        if isinstance(batch, Mapping):
-            self.state.ids = batch.get("ids", [])
+        """Should these utterances kill the process, it has told them."""
+        state = self.state
+        state.signs += 1
+        state.batch, state.ids = number, batch.get("ids", []) if isinstance(batch, Mapping) else []
+        if self._watch is not None:
+            state.write(self.directory)
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Note it."""
         self.state.batch = -1
-        self._passed(trainer, "waiting for a batch")
+        self._passed(trainer, WAITING)
 
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Note it."""
-        self._begun(batch, batch_idx)
+        """Note it, and the ids."""
         self._passed(trainer, "in the forward pass")
+        self._begun(batch, batch_idx)
 
     def on_before_backward(self, trainer: Trainer, pl_module: LightningModule, loss: Any) -> None:
         """Note it."""
@@ -124,7 +130,7 @@ class Watchdog(Callback):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Note it."""
-        self._passed(trainer, "waiting for a batch")
+        self._passed(trainer, WAITING)
 
     def on_save_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
@@ -162,9 +168,10 @@ class _Watch(threading.Thread):
     It counts only time in which it could itself run: a run that was suspended as a whole goes on.
     """
 
-    def __init__(self, directory: Path, state: RankState, seconds: float) -> None:
+    def __init__(self, directory: Path, state: RankState, seconds: float, trainer: Trainer) -> None:
         super().__init__(name="espnet3-watchdog", daemon=True)
         self.directory, self.state, self.seconds = directory, state, seconds
+        self.trainer = trainer
         self.period = min(seconds / 10, _LONGEST_PERIOD)
         self._ended = False
         self._one = threading.Lock()
@@ -172,6 +179,7 @@ class _Watch(threading.Thread):
         self._handles: dict[int, int] = {}
         self._signs: dict[int, int] = {}
         self._beats: dict[int, int] = {}
+        self._states: dict[int, RankState] = {}
         self._idle = 0.0
         self._silent: dict[int, float] = {}
 
@@ -220,7 +228,7 @@ class _Watch(threading.Thread):
     def _look(self, passed: float) -> None:
         self.state.beats += 1
         self.state.write(self.directory)
-        states = read_states(self.directory) | {self.state.rank: self.state}
+        states = self._states = self._states | read_states(self.directory) | {self.state.rank: self.state}
         signs = {rank: state.signs for rank, state in states.items()}
         self._idle = self._idle + passed if signs == self._signs else 0.0
         self._signs = signs
@@ -265,6 +273,8 @@ class _Watch(threading.Thread):
         """Leave this rank's stacks; one rank reports, when all have that can; then nobody is left."""
         first = trouble.claim(self.directory)
         trouble = read_trouble(self.directory) or trouble
+        if awaited := _awaited(self.trainer):
+            self.state.doing, self.state.awaits = WAITING, awaited
         self.state.write(self.directory)
         self._dump()
         others = {r: s for r, s in read_states(self.directory).items() if r != self.state.rank}
@@ -289,3 +299,9 @@ class _Watch(threading.Thread):
             with open(path.with_suffix(".tmp"), "w", encoding="utf-8") as stream:
                 faulthandler.dump_traceback(stream, all_threads=True)
             os.replace(path.with_suffix(".tmp"), path)
+
+
+def _awaited(trainer: Trainer) -> list[str]:
+    """Ids of the batch that this rank has asked for and does not get."""
+    loaders = (trainer.train_dataloader, trainer.val_dataloaders)
+    return next((ids for each in loaders if isinstance(each, Loader) and (ids := each.awaited())), [])
