@@ -9,9 +9,6 @@ from typing import Literal
 EXIT_BUG = 1
 EXIT_USER = 2
 EXIT_RESUMABLE = 75
-EXIT_RANK_LOST = 76
-"""Not 75, which says that everything was saved and nothing is wrong: what starts a run again on 75 without
-asking would meet a hang again and again."""
 
 
 class UserError(Exception):
@@ -47,19 +44,6 @@ class Interrupted(UserError):
     """Stopped by a signal with everything saved: the same command continues. Exit code 75."""
 
     exit_code = EXIT_RESUMABLE
-
-
-class RankLost(UserError):
-    """A process of a training died or hung, and the others were ended; the last checkpoint is whole.
-
-    Args:
-        message: The report on every rank.
-        code: Exit code: 76, or that of the rank whose error ended the run.
-    """
-
-    def __init__(self, message: str, *, hint: str | None = None, code: int = EXIT_RANK_LOST) -> None:
-        super().__init__(message, hint=hint)
-        self.exit_code = code
 
 
 @dataclass(frozen=True, kw_only=True)

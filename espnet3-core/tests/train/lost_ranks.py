@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import toy_training
+from espnet3_core.data.lock import process_start
+from espnet3_core.recipe.ranks import aftermath, read_states
 from lightning.pytorch import Callback
 from resume_cases import differing, in_process, run_case, traces
 
@@ -21,13 +23,18 @@ SECONDS = 2.0
 
 
 class At(Callback):
-    """Does something on rank 1 when it begins a batch."""
+    """Does something on rank 1 when it begins a batch, or at the very beginning."""
 
-    def __init__(self, action: Callable[[], None]) -> None:
-        self.action = action
+    def __init__(self, action: Callable[[], None], early: bool = False) -> None:
+        self.action, self.early = action, early
+
+    def on_fit_start(self, trainer: Any, module: Any) -> None:
+        if self.early and trainer.global_rank == 1:
+            self.action()
 
     def on_train_batch_start(self, trainer: Any, module: Any, batch: Any, batch_idx: int) -> None:
-        if (trainer.global_rank, trainer.current_epoch, batch_idx) == (1, EPOCH, BATCH):
+        place = (trainer.global_rank, trainer.current_epoch, batch_idx)
+        if not self.early and place == (1, EPOCH, BATCH):
             self.action()
 
 
@@ -39,8 +46,8 @@ def stop() -> None:
     os.kill(os.getpid(), signal.SIGSTOP)
 
 
-def stick(name: str) -> Callable[[], None]:
-    """From now on an item of this name is never there."""
+def stick(name: str, pid: Path) -> Callable[[], None]:
+    """From now on the item of this name is never there."""
 
     def action() -> None:
         read = toy_training.ToyDataset.__getitem__
@@ -48,6 +55,7 @@ def stick(name: str) -> Callable[[], None]:
         def never(self: Any, index: int) -> Any:
             item = read(self, index)
             if item["id"] == name:
+                pid.write_text(str(os.getpid()))
                 threading.Event().wait()
             return item
 
@@ -59,28 +67,34 @@ def stick(name: str) -> Callable[[], None]:
 def lose(folder: Path, way: str, whole: Path) -> dict[str, Any]:
     """Lose rank 1, look at what is left, and run the same again without a fault."""
     batches = traces(whole)
-    following = batches["trace1", EPOCH, BATCH + 1][0][0]
-    actions = {"kill": kill, "stop": stop, "stuck": stick(following[-1])}
+    waits = batches["trace1", 0, 2] if way == "worker" else batches["trace1", EPOCH, BATCH + 1]
+    missing = max(waits[0][0])  # the first ones are in the validation set, too
     parts, begun = folder / way, time.monotonic()
-    code = in_process(lambda: run_case(parts, "two ranks", [At(actions[way])], watchdog=SECONDS))
-    seconds = time.monotonic() - begun
+    reader = folder / f"{way}.pid"
+    faults = {
+        "kill": At(kill),
+        "stop": At(stop),
+        "stuck": At(stick(missing, reader)),
+        "worker": At(stick(missing, reader), early=True),
+    }
+    data = {"workers": 1} if way == "worker" else {}
+    code = in_process(lambda: run_case(parts, "two ranks", [faults[way]], watchdog=SECONDS, data=data))
     ranks = parts / "ranks"
+    trouble = aftermath(ranks, parts / "train.log", told=code > 0)
     found = {
         "way": way,
-        "code": code,
-        "seconds": seconds,
-        "waits": following,
+        "code": trouble and trouble.code,
+        "seconds": time.monotonic() - begun,
+        "waits": waits[0][0],
         "ids": [batches[f"trace{rank}", EPOCH, BATCH][0][0] for rank in (0, 1)],
         "report": (ranks / "report.txt").read_text(),
+        "log": (parts / "train.log").read_text(),
         "stacks": {path.name: path.read_text() for path in ranks.glob("*.stack")},
-        "alive": [path.name for path in ranks.glob("[01].json") if _lives(path)],
+        "alive": [state.rank for state in read_states(ranks).values() if not state.gone],
+        "reader": reader.exists() and process_start(int(reader.read_text())) is not None,
     }
     found["again"] = in_process(lambda: run_case(parts, "two ranks"))
     return {**found, "differing": differing(whole, parts), "left": ranks.exists()}
-
-
-def _lives(path: Path) -> bool:
-    return Path(f"/proc/{json.loads(path.read_text())['pid']}").exists()
 
 
 if __name__ == "__main__":

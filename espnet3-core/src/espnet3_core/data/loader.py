@@ -36,13 +36,14 @@ class Loader(DataLoader[Any]):
         left_out: Utterances left out for their length.
         bad: The list of utterances that cannot be used.
         waited: Seconds that were spent in asking for batches, since the loader was made.
+        asking: Whether a batch is being waited for at this moment.
     """
 
     batch_sampler: BatchSampler
     left_out: int = 0
     bad: BadData
     waited: float = 0.0
-    _asking: bool = False
+    asking: bool = False
     _given: int = 0
 
     def set_epoch(self, epoch: int, start_batch: int = 0) -> None:
@@ -67,8 +68,8 @@ class Loader(DataLoader[Any]):
             yield made.batch
 
     def awaited(self) -> list[str]:
-        """Ids of the batch that is being waited for at this moment; none when nothing is."""
-        keys = next(islice(self.batch_sampler, self._given, None), []) if self._asking else []
+        """Ids of the batch that is given next."""
+        keys: Sequence[Any] = next(islice(self.batch_sampler, self._given, None), [])
         return [id_of(self._items, key.item) for key in keys]
 
     @property
@@ -80,9 +81,9 @@ class Loader(DataLoader[Any]):
         """The batches, while :attr:`waited` grows."""
         self._given = 0
         while True:
-            asked, self._asking = time.monotonic(), True
+            asked, self.asking = time.monotonic(), True
             batch = next(batches, None)
-            self._asking = False
+            self.asking = False
             self.waited += time.monotonic() - asked
             if batch is None:
                 return

@@ -1,7 +1,9 @@
 """What the processes of a training tell each other through files, and what is said when one is lost.
 
-``exp/<tag>/ranks/`` holds, while several processes train, ``<rank>.json`` of each; when one is lost
-``trouble.json`` (written once, by whichever process found it), ``<rank>.stack`` and ``report.txt``.
+``exp/<tag>/ranks/`` holds, while several processes train, ``<rank>.json`` of each; when one is lost also
+``trouble.json`` (written once, by whichever process found it), ``<rank>.stack`` and ``report.txt``. Files
+need no collective and no port: they work for threads beside a hanging one, and show what a process did
+that was killed.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ import json
 import os
 import signal
 import socket
+import sys
 import time
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
@@ -19,11 +22,15 @@ from pathlib import Path
 from typing import Any
 
 from espnet3_core.data.lock import is_running, process_start
-from espnet3_core.errors import EXIT_RANK_LOST, RankLost
+from espnet3_core.errors import EXIT_BUG
 
+_BLOCK = 16384
+"""Bytes of a state: always the same, so that it is written over in place and leaves nothing behind."""
+_MOST_IDS = 32
 _SETTLE = 20.0
-"""Seconds that the command which started a training waits for its processes to report."""
-_SHOWN = 8
+"""Seconds that the command which started a training waits for its processes to end."""
+_FRAMES = 12
+_AGAIN = "the same command goes on from the last checkpoint"
 
 
 @dataclass(kw_only=True)
@@ -37,13 +44,14 @@ class RankState:
         host: Machine.
         started: When the process began, as the system counts.
         beats: Grows while the process can run at all.
-        signs: Grows with everything that its main thread gets done.
         turn: Grows at places that all ranks pass alike, so that who has the smallest is behind.
         step: Optimizer steps done.
         epoch: Counted from 0.
         batch: Last batch that was begun in it; -1 for none.
         doing: In words.
-        since: Unix time since when.
+        since: Unix time of the last progress.
+        warm: Whether it has done a batch.
+        writing: Whether it may be writing models.
         ids: Utterances of the batch that was begun last.
         awaits: Those that it has asked for and does not get.
         ended: Exit code of an error that ended it; None while it runs.
@@ -56,13 +64,14 @@ class RankState:
     host: str = field(default_factory=socket.gethostname)
     started: str | None = field(default_factory=lambda: process_start(os.getpid()))
     beats: int = 0
-    signs: int = 0
     turn: int = 0
     step: int = 0
     epoch: int = 0
     batch: int = -1
-    doing: str = "begins"
+    doing: str = "before the first batch"
     since: float = field(default_factory=time.time)
+    warm: bool = False
+    writing: bool = False
     ids: list[str] = field(default_factory=list)
     awaits: list[str] = field(default_factory=list)
     ended: int | None = None
@@ -78,18 +87,16 @@ class RankState:
         """Whether its process has ended, as far as this machine can tell."""
         return self.here and not is_running(self.pid, self.started)
 
-    def write(self, directory: Path) -> None:
-        """Write it in one piece, without a flush to the disk, where a full one is no reason to stop.
+    @property
+    def slow(self) -> bool:
+        """Whether it does what may take long."""
+        return not self.warm or self.writing
 
-        It is written over in place: what a process wrote that was killed in the next moment is there to read.
-        """
-        text = json.dumps({**vars(self), "ids": [str(name) for name in self.ids]}).ljust(2048)
+    def write(self, handle: int) -> None:
+        """Write it over what stands in a file; for that a full disk is no reason to stop training."""
+        text = json.dumps(vars(self), ensure_ascii=False).encode("utf-8", "replace")
         with suppress(OSError):
-            handle = os.open(directory / f"{self.rank}.json", os.O_WRONLY | os.O_CREAT, 0o644)
-            try:
-                os.ftruncate(handle, os.pwrite(handle, text.encode(), 0))
-            finally:
-                os.close(handle)
+            os.pwrite(handle, text.ljust(_BLOCK), 0)
 
 
 @dataclass(frozen=True)
@@ -99,22 +106,19 @@ class Trouble:
     Attributes:
         what: In words, with the ranks that it is about.
         hint: What to do.
-        silent: Ranks that cannot say where they stand.
-        code: Exit code of the run.
+        code: Exit code of the run: 1, or that of the rank whose error ended it.
     """
 
     what: str
     hint: str
-    silent: tuple[int, ...] = ()
-    code: int = EXIT_RANK_LOST
+    code: int = EXIT_BUG
 
     def claim(self, directory: Path) -> bool:
         """Announce it to all ranks; False when another one has announced something before."""
-        path = directory / "trouble.json"
-        temporary = directory / f".trouble.{os.getpid()}"
+        temporary = directory / f".trouble.{socket.gethostname()}.{os.getpid()}"
         try:
             temporary.write_text(json.dumps(asdict(self)), "utf-8")
-            os.link(temporary, path)
+            os.link(temporary, directory / "trouble.json")
         except FileExistsError:
             return False
         except OSError:
@@ -125,10 +129,20 @@ class Trouble:
         return True
 
 
+def state_file(directory: Path, rank: int) -> Path:
+    """Where a rank's state stands while it trains."""
+    return directory / f"{rank}.json"
+
+
+def stack_file(directory: Path, rank: int) -> Path:
+    """Where the stacks of a rank's threads stand when a training was ended."""
+    return directory / f"{rank}.stack"
+
+
 def read_trouble(directory: Path) -> Trouble | None:
     """What a rank has announced."""
     values = _read(directory / "trouble.json")
-    return None if values is None else Trouble(**{**values, "silent": tuple(values["silent"])})
+    return None if values is None else Trouble(**values)
 
 
 def read_states(directory: Path) -> dict[int, RankState]:
@@ -144,67 +158,95 @@ def find_lost(directory: Path, states: Mapping[int, RankState]) -> Trouble | Non
     for state in states.values():
         if state.ended is not None:
             what = f"rank {state.rank} ended with an error, and the others cannot go on: {state.error}"
-            return Trouble(what, "mend it; the same command goes on from the last checkpoint",
-                           (state.rank,), state.ended)  # fmt: skip
+            return Trouble(what, f"mend it; {_AGAIN}", state.ended)
     gone = [state for state in states.values() if state.gone]
     # A rank that ends well takes its file away first: what is there after it is gone is not of such a one.
-    lost = [state for state in gone if (directory / f"{state.rank}.json").exists()]
+    lost = [state for state in gone if state_file(directory, state.rank).exists()]
     if not lost:
         return None
-    names = _names([state.rank for state in lost])
     processes = ", ".join(f"process {state.pid} on {state.host}" for state in lost)
     return Trouble(
-        f"{names} died ({processes})",
+        f"{_names([state.rank for state in lost])} died ({processes})",
         "unless it has told why, it may have been killed for its memory: see dmesg or the cluster's log; "
-        "the same command goes on from the last checkpoint",
-        tuple(state.rank for state in lost),
+        + _AGAIN,
     )
 
 
 def find_behind(states: Mapping[int, RankState], silent: Collection[int], seconds: float) -> Trouble:
-    """Who keeps the others waiting, after no rank has made progress for some time."""
+    """Who keeps the others waiting, after no rank has made progress for some time.
+
+    Args:
+        states: Of all ranks.
+        silent: Those that give no sign of life.
+        seconds: Without progress.
+    """
     head = f"no progress for {seconds:g} s (training.watchdog)"
     if silent:
         return Trouble(
-            f"{head}: {_names(silent)} gave no sign of life: stopped (SIGSTOP), or the machine is lost",
-            "see that process and its machine; the same command goes on from the last checkpoint",
-            tuple(silent),
+            f"{head}: {_names(silent)} gave no sign of life: stopped (SIGSTOP), in a call that lets no other "
+            "thread of Python run, or the machine is lost",
+            f"see that process and its machine; {_AGAIN}",
         )
     first = min(state.turn for state in states.values())
     behind = [rank for rank, state in states.items() if state.turn == first]
-    mend = "the stacks tell what it waits for; the same command goes on from the last checkpoint; "
-    mend += "if it was only slow, raise training.watchdog"
+    mend = f"the stacks tell what it waits for; {_AGAIN}; if it was only slow, raise training.watchdog"
     if len(behind) == len(states) > 1:
         return Trouble(f"{head}: all ranks stand at the same place", mend)
     about = f"{_names(behind)} hangs" if len(behind) == 1 else f"{_names(behind)} hang"
     return Trouble(f"{head}: {about}" + (", the others wait" if len(states) > 1 else ""), mend)
 
 
-def report(directory: Path, trouble: Trouble) -> str:
-    """What is said to the user: what happened, every rank's place and last ids, where the stacks are."""
-    states = read_states(directory)
-    count = max((state.ranks for state in states.values()), default=0)
-    lines = [f"training was ended: {trouble.what}"]
-    for rank in range(count):
-        state = states.get(rank)
-        lines.append(f"  rank {rank}: {'nothing is known' if state is None else _line(state)}")
-    stacks = [path.name for path in sorted(directory.glob("*.stack"))]
-    lines.append(f"  stacks: {directory}: {', '.join(stacks)}" if stacks else "  no stacks could be had")
-    return "\n".join([*lines, f"  -> {trouble.hint}"])
+def tell(directory: Path, trouble: Trouble, log: Path) -> None:
+    """Say on stderr, at the end of the stage's log and in ``report.txt`` what happened.
 
-
-def write_report(directory: Path, text: str) -> None:
-    """Keep the report beside the stacks; that it is there says that it is made."""
+    Not through a logger: a thread that hangs may hold its lock.
+    """
+    text = report(directory, trouble)
+    print(f"espnet3: {text}", file=sys.stderr, flush=True)
+    with suppress(OSError), log.open("a", encoding="utf-8") as stream:
+        stream.write(f"{text}\n")
     with suppress(OSError):
-        (directory / "report.tmp").write_text(text + "\n", "utf-8")
+        (directory / "report.tmp").write_text(f"{text}\n", "utf-8")
         os.replace(directory / "report.tmp", directory / "report.txt")
 
 
-def read_report(directory: Path) -> str | None:
-    """The report, when it is made."""
-    with suppress(OSError):
-        return (directory / "report.txt").read_text("utf-8").rstrip("\n")
-    return None
+def is_told(directory: Path) -> bool:
+    """Whether :func:`tell` is done."""
+    return (directory / "report.txt").exists()
+
+
+def report(directory: Path, trouble: Trouble) -> str:
+    """What happened, and each rank's place, last ids and innermost frames of the main thread."""
+    states = read_states(directory)
+    lines = [f"training was ended: {trouble.what}"]
+    for rank in range(max((state.ranks for state in states.values()), default=0)):
+        state = states.get(rank)
+        lines.append(f"  rank {rank}: {'nothing is known' if state is None else _place(state)}")
+        lines += _frames(stack_file(directory, rank))
+    stacks = [path.name for path in sorted(directory.glob("*.stack"))]
+    lines.append(f"  stacks of all threads: {directory}: {', '.join(stacks)}" if stacks else "  no stacks")
+    return "\n".join([*lines, f"  -> {trouble.hint}"])
+
+
+def aftermath(directory: Path, log: Path, *, told: bool) -> Trouble | None:
+    """For the process that started those of a training which failed: none is left alive, and why is told.
+
+    Args:
+        directory: ``ranks`` of the experiment.
+        log: Of the stage.
+        told: Whether rank 0 was able to say what was wrong: no signal has killed it.
+
+    Returns:
+        What its processes have found or left; None when rank 0 itself has said it.
+    """
+    states = read_states(directory)
+    wait_for(lambda: all(state.gone for state in states.values() if state.here), _SETTLE)
+    end_others(states)
+    trouble = read_trouble(directory) or (None if told else find_lost(directory, states))
+    if trouble is not None and not is_told(directory):
+        trouble.claim(directory)
+        tell(directory, trouble, log)
+    return trouble
 
 
 def end_others(states: Mapping[int, RankState]) -> None:
@@ -215,46 +257,34 @@ def end_others(states: Mapping[int, RankState]) -> None:
                 os.kill(state.pid, signal.SIGKILL)
 
 
-def verdict(directory: Path, code: int) -> RankLost | None:
-    """For the command that started a training which failed: what its processes have found, or left.
-
-    Args:
-        directory: ``ranks`` of the experiment.
-        code: How rank 0 ended; negative when a signal has killed it.
-
-    Returns:
-        None when no rank was lost: rank 0 has said what was wrong.
-    """
-    states = read_states(directory)
-    if not states or (code > 0 and read_trouble(directory) is None):
-        return None
-    wait_for(
-        lambda: read_report(directory) is not None or all(state.gone for state in states.values()), _SETTLE
-    )
-    text, trouble = read_report(directory), read_trouble(directory) or find_lost(directory, states)
-    end_others(states)
-    if trouble is None:
-        return None
-    return RankLost(text or report(directory, trouble), code=trouble.code)
-
-
 def wait_for(condition: Callable[[], bool], seconds: float) -> None:
     """Return when a condition holds, or some time has passed."""
     end = time.monotonic() + seconds
-    while not condition() and time.monotonic() < end:
-        time.sleep(0.1)
+    while not condition() and (left := end - time.monotonic()) > 0:
+        time.sleep(min(0.1, left))
 
 
-def _line(state: RankState) -> str:
+def shown(names: Collection[Any]) -> list[str]:
+    """Ids as a state holds them: not all of a large batch."""
+    words = [str(name)[:80] for name, _ in zip(names, range(_MOST_IDS), strict=False)]
+    return words + ([f"and {len(names) - _MOST_IDS} more"] if len(names) > _MOST_IDS else [])
+
+
+def _place(state: RankState) -> str:
     since = datetime.fromtimestamp(state.since).strftime("%H:%M:%S")
-    place = f"step {state.step}, epoch {state.epoch}" + (f", batch {state.batch}" if state.batch >= 0 else "")
-    words = f"{place}, {state.doing} since {since}; last ids: {_ids(state.ids)}"
-    return words + (f"; waits for: {_ids(state.awaits)}" if state.awaits else "")
+    batch = f", batch {state.batch}" if state.batch >= 0 else ""
+    words = f"step {state.step}, epoch {state.epoch}{batch}, {state.doing} since {since}"
+    words += f"; last ids: {' '.join(state.ids) or 'none'}"
+    return words + (f"; waits for: {' '.join(state.awaits)}" if state.awaits else "")
 
 
-def _ids(names: list[str]) -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return (" ".join(names[:_SHOWN]) or "none") + more
+def _frames(stack: Path) -> list[str]:
+    """The innermost frames of the main thread, which faulthandler writes last."""
+    try:
+        lines = stack.read_text("utf-8").strip().split("\n\n")[-1].splitlines()[1:]
+    except OSError:
+        return []
+    return [f"  {line}" for line in lines[:_FRAMES]]
 
 
 def _names(ranks: Collection[int]) -> str:

@@ -311,11 +311,10 @@ class Session:
             launch.run_stage_process(
                 self.recipe.directory,
                 stage.name,
-                tag=self.experiment.tag,
+                experiment=self.experiment,
                 stems=self.stems,
                 overrides=self.overrides,
                 force=self.force,
-                ranks=self.experiment.ranks,
             )
         else:
             Execution(context, decision, self.command, self._current_versions()).run()

@@ -161,7 +161,7 @@ def build_trainer(
     theirs = [component.build(**context.needs()) for component in config.callbacks]
     bar = [progress] if arguments.pop("enable_progress_bar", True) else []
     arguments["callbacks"] = [
-        Watchdog(context.experiment.ranks, config.watchdog),
+        Watchdog(context.experiment.ranks, context.experiment.log(context.stage.name), config.watchdog),
         Determinism(config.seed, resume),
         Banner(context.logger, meter),
         journal,
