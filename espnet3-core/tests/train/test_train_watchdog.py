@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import re
+import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
+from espnet3_core.recipe.ranks import RankState, Trouble, read_states
+from espnet3_core.train.watchdog import Watch, Watchdog
 from resume_cases import script
 
 WAYS = ("kill", "stop", "stuck", "worker")
@@ -82,3 +87,102 @@ def test_paths_are_files_of_the_experiment(found: dict[str, Any]) -> None:
         r"^  stacks of all threads: (.*): 0.stack, 1.stack$", found["stuck"]["report"], re.M
     )
     assert Path(place).name == "ranks"
+
+
+class Ended(BaseException):
+    """Instead of the end of the process."""
+
+
+class Clock:
+    """Two ranks whose watchdogs are asked by hand: no time passes."""
+
+    def __init__(self, directory: Path) -> None:
+        trainer: Any = SimpleNamespace(
+            train_dataloader=None, val_dataloaders=None, current_epoch=0, global_step=0
+        )
+        self.trainer = trainer
+        self.ranks = [Watchdog(directory, directory / "log", SECONDS) for _ in range(2)]
+        for number, rank in enumerate(self.ranks):
+            rank.state = RankState(rank=number, ranks=2)
+            rank._watch = Watch(directory, directory / "log", rank.state, SECONDS, trainer)
+
+    def passes(self, seconds: float) -> None:
+        for rank in self.ranks:
+            assert rank._watch is not None
+            rank._watch.look(seconds)
+
+
+SECONDS = 100.0
+
+
+@pytest.fixture
+def clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Clock:
+    def conclude(self: Watch, trouble: Trouble) -> None:
+        raise Ended(trouble.what)
+
+    monkeypatch.setattr(Watch, "_conclude", conclude)
+    return Clock(tmp_path)
+
+
+def batch(clock: Clock, number: int, ranks: Sequence[int] = (0, 1)) -> None:
+    for rank in ranks:
+        watched, module = clock.ranks[rank], cast(Any, None)
+        watched.on_train_batch_start(clock.trainer, module, {"ids": [f"utt{number}"]}, number)
+        watched.on_before_backward(clock.trainer, module, None)
+        watched.on_train_batch_end(clock.trainer, module, None, None, number)
+
+
+def test_the_first_batch_may_take_ten_times_as_long(clock: Clock) -> None:
+    clock.passes(1)
+    clock.passes(9 * SECONDS)
+    with pytest.raises(Ended, match="no progress for 1000 s"):
+        clock.passes(SECONDS)
+
+
+def test_writing_a_checkpoint_may_take_ten_times_as_long(clock: Clock) -> None:
+    batch(clock, 0)
+    for rank in clock.ranks:
+        rank.on_save_checkpoint(clock.trainer, cast(Any, None), {})
+    clock.passes(1)
+    clock.passes(9 * SECONDS)
+    batch(clock, 1)
+    clock.passes(1)
+    clock.passes(0.9 * SECONDS)
+    with pytest.raises(Ended, match="no progress for 100 s"):
+        clock.passes(0.1 * SECONDS)
+
+
+def test_a_long_validation_is_progress_on_whichever_rank(clock: Clock) -> None:
+    batch(clock, 0)
+    for rank in clock.ranks:
+        rank.on_validation_start(clock.trainer, cast(Any, None))
+    for number in range(20):  # rank 1 has no batches and waits for rank 0
+        clock.ranks[0].on_validation_batch_start(clock.trainer, cast(Any, None), {"ids": []}, number)
+        clock.passes(0.9 * SECONDS)
+    clock.ranks[1].on_validation_epoch_end(clock.trainer, cast(Any, None))
+    clock.passes(1)
+    with pytest.raises(Ended, match="rank 0 hangs, the others wait"):
+        clock.passes(SECONDS)
+
+
+def test_an_error_that_all_ranks_meet_is_nobodys(clock: Clock) -> None:
+    batch(clock, 0)
+    clock.passes(1)
+    watch = clock.ranks[1]._watch
+    assert watch is not None
+    watch.failed(2, "a mistake")
+    assert clock.ranks[0]._watch is not None
+    clock.ranks[0]._watch.look(1)  # it may meet it in the next moment
+    with pytest.raises(Ended, match="rank 1 ended with an error, and the others cannot go on: a mistake"):
+        clock.ranks[0]._watch.look(5)
+
+
+def test_a_large_batch_is_told_in_part_and_costs_little(clock: Clock) -> None:
+    ids = [f"speaker{number:05d}-utterance" for number in range(2000)]
+    clock.ranks[0].on_train_batch_start(clock.trainer, cast(Any, None), {"ids": ids}, 0)
+    state = read_states(clock.ranks[0].directory)[0]
+    assert (len(state.ids), state.ids[-1]) == (33, "and 1968 more")
+    begun = time.process_time()
+    for number in range(1000):
+        batch(clock, number)
+    assert (time.process_time() - begun) / 2000 < 1e-4  # seconds per step of a rank
