@@ -117,7 +117,7 @@ SECONDS = 100.0
 
 @pytest.fixture
 def clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Clock:
-    def conclude(self: Watch, trouble: Trouble) -> None:
+    def conclude(self: Watch, trouble: Trouble, error: Any = None) -> None:
         raise Ended(trouble.what)
 
     monkeypatch.setattr(Watch, "_conclude", conclude)

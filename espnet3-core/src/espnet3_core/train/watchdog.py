@@ -8,6 +8,7 @@ import os
 import shutil
 import threading
 import time
+import traceback
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -96,7 +97,7 @@ class Watchdog(Callback):
         elif isinstance(exception, UserError):
             self._watch.failed(exception.exit_code, str(exception))
         else:
-            self._watch.blame()
+            self._watch.blame(exception)
             self._watch.failed(EXIT_BUG, f"{type(exception).__name__}: {exception}")
 
     # What counts as progress ------------------------------------------------------------------------------
@@ -228,7 +229,7 @@ class Watch(threading.Thread):
             self.state.ended, self.state.error = code, error[:2000]
             self.write()
 
-    def blame(self) -> None:
+    def blame(self, error: BaseException) -> None:
         """Does not return when another rank is found to be dead or to have failed."""
 
         def lost() -> Trouble | None:
@@ -238,7 +239,7 @@ class Watch(threading.Thread):
             if self.state.ranks > 1:
                 wait_for(lambda: lost() is not None, _PEER)
             if (trouble := lost()) is not None:
-                self._conclude(trouble)
+                self._conclude(trouble, error)
 
     def look(self, passed: float) -> None:
         """Does not return when a rank is lost, or no rank makes progress.
@@ -290,13 +291,13 @@ class Watch(threading.Thread):
         silent = [rank for rank, seconds in self._silent.items() if seconds > max(3 * self.period, 1.0)]
         return find_behind(states, silent, limit)
 
-    def _conclude(self, trouble: Trouble) -> NoReturn:
+    def _conclude(self, trouble: Trouble, error: BaseException | None = None) -> NoReturn:
         """Leave this rank's stacks; one rank reports, when all have that can; then nobody is left."""
         first = trouble.claim(self.directory)
         trouble = read_trouble(self.directory) or trouble
         self.state.awaits = shown(next((loader.awaited() for loader in self._loaders() if loader.asking), []))
         self._beat()
-        self._dump()
+        self._dump(error)
         for worker in multiprocessing.active_children():
             worker.kill()
         others = self._others()
@@ -312,11 +313,16 @@ class Watch(threading.Thread):
         end_others(others)
         os._exit(trouble.code)
 
-    def _dump(self) -> None:
+    def _dump(self, error: BaseException | None) -> None:
+        """Stacks of all threads; last that of the main thread, or where it met an error."""
         path = stack_file(self.directory, self.state.rank)
         with suppress(OSError):
             with open(path.with_suffix(".tmp"), "w", encoding="utf-8") as stream:
                 faulthandler.dump_traceback(stream, all_threads=True)
+                if error is not None:
+                    stream.write(f"\n{type(error).__name__} (most recent call first):\n")
+                    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+                        stream.write(f'  File "{frame.filename}", line {frame.lineno} in {frame.name}\n')
             os.replace(path.with_suffix(".tmp"), path)
 
     def _loaders(self) -> list[Loader]:
