@@ -60,7 +60,7 @@ def test_mistakes_in_the_trainers_arguments(arguments, key, message, hint):
 def test_strategies_that_shard_the_weights_are_refused_with_the_reason(strategy):
     (finding,) = trainer_findings({"strategy": strategy}, "training.trainer")
     assert finding.key == "training.trainer.strategy"
-    assert "shards the weights: clipping by norm, core/ema and exact resuming do not work" in finding.message
+    assert "shards the weights: clipping by norm, core/ema and exact resuming fail" in finding.message
     assert finding.hint.startswith("use strategy: ddp; ")
 
 

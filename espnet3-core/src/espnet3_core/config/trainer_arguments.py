@@ -107,15 +107,20 @@ def trainer_findings(
 def _sharded(strategy: Any, key: str) -> list[Finding]:
     """Refuse strategies whose processes hold parts of the weights.
 
-    Lightning does not clip the norm of gradients with FSDP; averaged weights are kept, and batches that do not
-    fit are split, by a process that sees whole weights; and nothing of it has been tested.
+    Lightning does not clip the norm of gradients with FSDP; averaged weights are kept, and batches that do
+    not fit are split, by processes that see whole weights; and nothing of it has been tested.
     """
     name = str(strategy.get("_target_", "") if isinstance(strategy, Mapping) else strategy or "")
     if not name.rpartition(".")[2].lower().replace("_", "").startswith(_SHARDED):
         return []
-    message = f"{name} shards the weights: clipping by norm, core/ema and exact resuming do not work with it"
-    return [Finding(message=message, key=key, hint="use strategy: ddp; for less memory precision: bf16-mixed, "
-                    "batch: {auto: true} or trainer.accumulate_grad_batches")]  # fmt: skip
+    return [
+        Finding(
+            message=f"{name} shards the weights: clipping by norm, core/ema and exact resuming fail",
+            key=key,
+            hint="use strategy: ddp; against lack of memory: precision: bf16-mixed, batch: {auto: true}, "
+            "accumulate_grad_batches",
+        )
+    ]
 
 
 def _own_parameters(trainer_class: str | None, recipe: Path | None) -> Signature | UserError | None:
