@@ -107,6 +107,17 @@ class Publisher(Protocol):
         """Send a bundle; returns its address."""
 
 
+class SynchronizedLayer(Protocol):
+    """A layer of a model that can make its statistics over the batches of all processes together.
+
+    Core sets ``synchronized`` to True when ``training.trainer.sync_batchnorm`` is set and several processes
+    train. The layer then sums what it counts over them, in a way that gradients follow
+    (``torch.distributed.nn.functional.all_reduce``); it asks the attribute at each forward pass.
+    """
+
+    synchronized: bool
+
+
 class Optimizer(Protocol):
     """``target(config, *, parameters)`` returning a ``torch.optim.Optimizer``."""
 
