@@ -65,7 +65,8 @@ def test_errors_say_what_to_do(catalog):
 
 def test_a_former_name_resolves_with_a_warning(catalog):
     with pytest.warns(
-        FutureWarning, match=re.escape("acme/old is now acme/rnn_ctc; the old name goes in 2.0")
+        FutureWarning,
+        match=re.escape("acme/old is now acme/rnn_ctc; acme-in-memory 2.0 removes the old name"),
     ):
         assert catalog.find("model", "acme/old").name == "acme/rnn_ctc"
 
