@@ -180,12 +180,16 @@ def measure(
             }
             found = model.collect_feats(**fields)
             for name in names:
-                moments[name].add(_frames(found, name))
+                moments[name].add(frames_of(found, name))
     return {name: part.result() for name, part in moments.items()}
 
 
-def _frames(found: Any, name: str) -> Any:
-    """Frames without padding, (frames, dim)."""
+def frames_of(found: Any, name: str) -> Any:
+    """Frames of a model's features, without padding, (frames, dim).
+
+    Raises:
+        UserError: ``collect_feats`` did not return the features that the model names.
+    """
     import torch
 
     if name not in found or f"{name}_lengths" not in found:
