@@ -135,8 +135,8 @@ def espnet3_before_stage(context):
 }
 LOAD = """
 import sys
-from espnet3_core.bundle.load import load_bundle
-print(type(load_bundle(sys.argv[1]).model).__module__)
+from espnet3_core.bundle.load import load
+print(type(load(sys.argv[1]).model).__module__)
 """
 
 

@@ -225,9 +225,8 @@ def _inferred(values: Sequence[Any]) -> str:
     optional = " | None" if None in values else ""
     if kinds and kinds <= {int, float}:
         return ("float" if float in kinds else "int") + optional
-    if len(kinds) == 1 and (kind := kinds.pop()) in (bool, str, list, dict):
-        return {list: "list[Any]", dict: "dict[str, Any]"}.get(kind, kind.__name__) + optional
-    return "Any"
+    spelt = {bool: "bool", str: "str", list: "list[Any]", dict: "dict[str, Any]"}
+    return spelt[kinds.pop()] + optional if len(kinds) == 1 and kinds <= set(spelt) else "Any"
 
 
 def _literal(value: Any) -> str | None:

@@ -57,8 +57,8 @@ def python(text: str, names: Names, file: Path) -> str:
     # Columns of syntax trees count bytes.
     data = text.encode("utf-8").decode("latin-1")
     starts = [0]
-    for line in data.splitlines(keepends=True):
-        starts.append(starts[-1] + len(line))
+    for line in data.split("\n"):
+        starts.append(starts[-1] + len(line) + 1)
     changed = applied(data, _python_edits(tree, data, starts, names))
     return changed.encode("latin-1").decode("utf-8")
 
@@ -74,7 +74,7 @@ def _python_edits(tree: ast.Module, data: str, starts: list[int], names: Names) 
     # Before Python 3.12 the pieces of an f-string stand where the whole begins.
     pieces = {id(piece) for node in nodes if isinstance(node, ast.JoinedStr) for piece in node.values}
     for node in nodes:
-        if not hasattr(node, "lineno") or id(node) in pieces:
+        if not isinstance(node, (ast.stmt, ast.expr, ast.alias)) or id(node) in pieces:
             continue
         start = starts[node.lineno - 1] + node.col_offset
         if isinstance(node, ast.ImportFrom) and not node.level and _is_src(node.module):
@@ -99,9 +99,11 @@ def _is_src(module: str | None) -> bool:
 def imports_of_recipe(text: str, file: Path) -> Iterator[str]:
     """Places where a file imports the recipe's ``dataset``, which a package cannot."""
     for node in ast.walk(ast.parse(text, str(file))):
-        modules = [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
-        if isinstance(node, ast.Import):
-            modules = [alias.name for alias in node.names]
+        if not isinstance(node, (ast.Import, ast.ImportFrom)):
+            continue
+        modules = [alias.name for alias in node.names]
+        if isinstance(node, ast.ImportFrom):
+            modules = [] if node.level else [node.module or ""]
         if any(module.partition(".")[0] == "dataset" for module in modules):
             yield f"{file}:{node.lineno}"
 
@@ -119,7 +121,7 @@ def _yaml_edits(node: object, names: Names, key: str = "") -> Iterator[Edit]:
 
     if isinstance(node, yaml.MappingNode):
         for name, value in node.value:
-            target = value.value if name.value == "_target_" else None
+            target = str(value.value) if name.value == "_target_" else ""
             if target in names.components:
                 yield name.start_mark.index, name.end_mark.index, "name"
                 yield value.start_mark.index, value.end_mark.index, names.components[target]
