@@ -1,4 +1,4 @@
-"""Writes plugins, installs them beside core's wheel, and runs what their author would: tests, types, list, check.
+"""Writes plugins, installs them beside core's wheel, and runs what an author would: tests, types, check.
 
 Usage: ``python check_plugin.py PYTHON DIST CONSTRAINTS``, where PYTHON has espnet3-core from its wheel.
 """

@@ -88,7 +88,7 @@ def registered_of(component: Component) -> Registered:
     if component.slot is not None:
         return catalog.find(component.slot.kind, name, component.slot.role, component.path)
     bare = name.rpartition(":")[2]
-    kinds = sorted({entry.kind for entry in catalog.components() if entry.name == bare})
+    kinds = sorted({entry.kind for entry in catalog.components() if bare in entry.names})
     if len(kinds) > 1:
         raise UserError(
             f"{component.path or name}: {name} is a {' and a '.join(kinds)}; say which kind is meant"

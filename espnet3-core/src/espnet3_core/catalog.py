@@ -59,6 +59,11 @@ class Registered:
         return self.spec.name
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """The name and the former ones."""
+        return (self.spec.name, *(alias.name for alias in self.spec.aliases))
+
+    @property
     def role(self) -> str | None:
         """Role of a module, domain of a transform, or role of a callback."""
         if isinstance(self.spec, TransformSpec):

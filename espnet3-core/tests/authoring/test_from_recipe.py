@@ -214,6 +214,23 @@ def test_a_recipe_becomes_a_package_and_trains_the_same_by_names(recipe, plugins
     )  # fmt: skip
     assert loaded.stdout == "espnet3_acme.model\n"
 
+    # Later the component gets another name.
+    plugin = plugins.directory / "espnet3_acme/_plugin.py"
+    record = 'name="acme/regression"'
+    assert record in plugin.read_text()
+    renamed = 'name="acme/guesser", aliases=(specs.Alias("acme/regression", "0.3"),)'
+    plugin.write_text(plugin.read_text().replace(record, renamed))
+    said = "acme/regression is now acme/guesser; espnet3-acme 0.3 removes the old name"
+    loaded = subprocess.run(
+        [sys.executable, "-c", LOAD, str(recipe / "exp/after/bundle")],
+        env=plugins.environment(), capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert loaded.stdout == "espnet3_acme.model\n"
+    assert said in loaded.stderr
+    checked = plugins.espnet3("check", str(recipe))
+    assert checked.returncode == 0
+    assert said in checked.stdout + checked.stderr
+
 
 @pytest.mark.parametrize(
     ("change", "said"),
