@@ -1,4 +1,4 @@
-"""The commands of docs/plugins.md; ``nox -s packages`` runs those of its first two parts in a clean environment."""
+"""The commands of docs/plugins.md; ``nox -s packages`` runs its first two parts in a clean environment."""
 
 import re
 import shlex

@@ -16,7 +16,9 @@ print(json.dumps({{"code": code, "heavy": [m for m in {HEAVY} if m in sys.module
 """
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["list"], ["list", "model"], ["show", "core/manifest"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["list"], ["list", "model"], ["show", "core/manifest"], ["plugin", "list"]]
+)
 def test_nothing_heavy_is_imported(arguments):
     done = subprocess.run(
         [sys.executable, "-c", CODE, json.dumps(arguments)], capture_output=True, text=True, check=True
@@ -46,7 +48,9 @@ def test_within_three_tenths_of_a_second_of_cpu(arguments):
         "catalog",
         "_plugin",
         "cli.main",
+        "plugin_states",
         "cli.list",
+        "cli.plugin",
         "cli.show",
     ],
 )
