@@ -61,7 +61,7 @@ def seeded(seed: int, ids: Sequence[str]) -> Iterator[None]:
 
 
 def decoded_alone(*parts: Any) -> bool:
-    """Whether models or searches, or modules in them, declare that utterances of a batch influence each other.
+    """Whether models or searches, or modules in them, declare that utterances of a batch change each other.
 
     They do so by an attribute ``batch_invariant = False``: see :class:`espnet3_core.protocols.Model`.
     """

@@ -21,7 +21,7 @@ class Conformance:
         name: Name of the component: ``acme/rnn_ctc``.
         config: Its options, as a recipe's YAML would have them. Choose small ones: tests run on a CPU.
         variants: Further options, put over ``config`` one after another: every test runs with each, too.
-        choices: Options that list their values (``bool``, ``Literal``) are variants, too, with each other value.
+        choices: Each other value of options that list their values (``bool``, ``Literal``) is a variant, too.
         needs: Runtime needs beside those that the class provides.
         packages: Modules that are imported by the component and need not be installed; its tests are
             skipped where they are not.

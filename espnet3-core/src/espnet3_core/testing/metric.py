@@ -35,14 +35,18 @@ class MetricConformance(Conformance):
         """Adds a tokenizer of letters."""
         return {**super().known_needs(), "tokenizer": Letters(LettersConfig(size=29))}
 
+    @property
+    def count(self) -> int:
+        """Number of utterances."""
+        count = len(next(iter(self.values.values()), ()))
+        remedy = "give three utterances or more for each input"
+        self.expect(count >= 3, "the test class has no values", remedy)
+        return count
+
     def scored(self, rows: Sequence[int] | None = None) -> Any:
         """The metric after an update with some of the utterances, or all."""
-        count = len(next(iter(self.values.values()), ()))
-        self.expect(
-            count >= 3, "the test class has no values", "give three utterances or more for each input"
-        )
         metric = self.build()
-        chosen = range(count) if rows is None else rows
+        chosen = range(self.count) if rows is None else rows
         values = {name: [given[row] for row in chosen] for name, given in self.values.items()}
         metric.update([f"u{row}" for row in chosen], **values)
         return metric
@@ -75,7 +79,7 @@ class MetricConformance(Conformance):
     def test_merged_shards_are_the_whole(self) -> None:
         """Scored apart, in other processes or not, and merged."""
         whole = self.scored()
-        count = len(next(iter(self.values.values())))
+        count = self.count
         for cut in (1, count - 1):
             merged = self.scored(range(cut))
             merged.merge(pickle.loads(pickle.dumps(self.scored(range(cut, count)))))
@@ -89,7 +93,7 @@ class MetricConformance(Conformance):
 
     def test_order_does_not_matter(self) -> None:
         """Backwards, and one utterance at a time."""
-        count = len(next(iter(self.values.values())))
+        count = self.count
         whole = self.scored().compute()
         single = self.build()
         for row in range(count):
@@ -107,7 +111,7 @@ class MetricConformance(Conformance):
         on_failure = self.build().on_failure
         if on_failure:
             cases["a failed utterance"] = self.build()
-            first = {name: [given[0]] for name, given in self.values.items()}
+            first = {name: list(given[:1]) for name, given in self.values.items()}
             cases["a failed utterance"].update(["f"], **{**first, **{k: [v] for k, v in on_failure.items()}})
         for what, metric in cases.items():
             try:
@@ -124,8 +128,7 @@ class MetricConformance(Conformance):
 
     def test_a_missing_input_is_refused(self) -> None:
         """An update without one of the inputs, or with too few values, is an error."""
-        count = len(next(iter(self.values.values())))
-        ids = [f"u{row}" for row in range(count)]
+        ids = [f"u{row}" for row in range(self.count)]
         for name in self.build().sources():
             for given in (
                 {k: v for k, v in self.values.items() if k != name},
@@ -148,7 +151,7 @@ class MetricConformance(Conformance):
         self.expect(not bad, f"per_utterance(): {bad}", "records are written as JSON")
         if not records:
             return
-        wanted = [f"u{row}" for row in range(len(next(iter(self.values.values()))))]
+        wanted = [f"u{row}" for row in range(self.count)]
         names = [record.get("id") for record in records]
         self.expect(
             names == wanted, f"per_utterance() has the ids {names}", "one record per id, in their order"

@@ -40,10 +40,10 @@ class OptimizerConformance(Conformance):
                 optimizer.load_state_dict(state)
             optimizer.zero_grad()
             loss = (weight - goal).square().sum()
-            losses.append(float(loss))
+            losses.append(loss.item())
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
-        return float((weight - goal).square().sum()), losses
+        return (weight - goal).square().sum().item(), losses
 
     def test_steps_lower_the_loss(self) -> None:
         """Of a quadratic function, from its default options or those of the class."""

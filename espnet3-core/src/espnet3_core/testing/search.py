@@ -13,7 +13,6 @@ from espnet3_core.component import Component, Slot
 from espnet3_core.errors import UserError
 from espnet3_core.infer.decoder import check_results, plain
 from espnet3_core.infer.devices import decoded_alone
-from espnet3_core.protocols import Batch
 from espnet3_core.testing.batches import PRECISIONS, BatchedConformance, groups_of
 from espnet3_core.testing.compare import difference
 
@@ -39,18 +38,13 @@ class SearchConformance(BatchedConformance):
         model: torch.nn.Module = component.build(**{**self.known_needs(), **self.needs})
         return model.to(dtype).eval()
 
-    def results(self, batch: Batch, dtype: torch.dtype = torch.float32) -> list[dict[str, Any]]:
-        """What the search finds in a batch."""
-        search = self.build(model=self.build_model(dtype))
-        with torch.inference_mode():
-            found: list[dict[str, Any]] = search.infer(batch)
-        return found
-
     def test_one_result_per_utterance(self) -> None:
         """A list of dicts that JSON can write, in the order of the batch; the same when asked again."""
-        items = self.utterances()
-        batch = self.batch(items)
-        found = self.results(batch)
+        batch = self.batch(self.utterances())
+        search = self.build(model=self.build_model())
+        with torch.inference_mode():
+            found = search.infer(batch)
+            again = search.infer(batch)
         try:
             check_results(found, batch["ids"])
             json.dumps([plain(result) for result in found], allow_nan=False)
@@ -58,7 +52,7 @@ class SearchConformance(BatchedConformance):
             self.fail(
                 str(error), "infer(batch) returns one dict per id, of texts, finite numbers, lists, tensors"
             )
-        apart = difference(found, self.results(batch), place="its result")
+        apart = difference(found, again, place="its result")
         self.expect(not apart, f"asked again, {apart}", "draw no random numbers, or seed them by the batch")
 
     def test_alone_and_in_a_batch(self) -> None:
