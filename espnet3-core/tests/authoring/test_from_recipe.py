@@ -332,11 +332,13 @@ def test_yaml_keeps_its_comments_and_layout():
     names = rewriting.Names("espnet3_acme", "acme", {"src.m.A": "acme/a"}, {})
     old = (
         "# first\nmodel:  # ü\n  _target_: 'src.m.A' # here\n  other: {x: 1,   _target_: src.m.B}\n"
-        "list:\n- _target_: src.m.A\n  k: recipe/left\n- {name: recipe/own}\ntrainer_class: src.t.T\n"
+        "list:\n- &a\n  _target_: src.m.A\n  k: recipe/left\n- *a\n- {name: recipe/own}\n"
+        "trainer_class: src.t.T\n"
     )
     assert rewriting.yaml_text(old, names) == (
         "# first\nmodel:  # ü\n  name: acme/a # here\n  other: {x: 1,   _target_: espnet3_acme.m.B}\n"
-        "list:\n- name: acme/a\n  k: recipe/left\n- {name: acme/own}\ntrainer_class: espnet3_acme.t.T\n"
+        "list:\n- &a\n  name: acme/a\n  k: recipe/left\n- *a\n- {name: acme/own}\n"
+        "trainer_class: espnet3_acme.t.T\n"
     )
 
 

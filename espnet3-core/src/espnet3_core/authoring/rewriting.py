@@ -38,8 +38,8 @@ class Names:
 
 
 def applied(text: str, edits: Iterator[Edit]) -> str:
-    """A text after edits that do not overlap."""
-    for start, end, new in sorted(edits, reverse=True):
+    """A text after edits that do not overlap; what an anchor of YAML repeats is edited once."""
+    for start, end, new in sorted(set(edits), reverse=True):
         text = text[:start] + new + text[end:]
     return text
 
@@ -70,7 +70,8 @@ def _python_edits(tree: ast.Module, data: str, starts: list[int], names: Names) 
     ]
     whole = any(alias.asname is None for alias in imported)  # `import src.model` makes the name src
     called = [node for node in nodes if isinstance(node, ast.Name) and node.id == "src" and whole]
-    bound = {starts[node.lineno - 1] + node.col_offset for node in [*imported, *called]}
+    own: list[ast.alias | ast.Name] = [*imported, *called]
+    bound = {starts[node.lineno - 1] + node.col_offset for node in own}
     # Before Python 3.12 the pieces of an f-string stand where the whole begins.
     pieces = {id(piece) for node in nodes if isinstance(node, ast.JoinedStr) for piece in node.values}
     for node in nodes:
