@@ -108,8 +108,7 @@ class Adapter:
         passed = [f"{option.name}={self._value(option)}" for option in self.options]
         passed += [f"{name}={name}" for name in self.needs]
         lines = [f"def {self.use.ident}(config: configs.{self.config}{star}{', '.join(needs)}) -> Any:"]
-        lines += [f'    """{self.summary}"""', f"    return {self.use.attribute}("]
-        lines += [*(f"        {text}," for text in passed), "    )"]
+        lines += [f'    """{self.summary}"""', f"    return {self.use.attribute}({', '.join(passed)})"]
         return "\n".join(lines)
 
     def _value(self, option: Option) -> str:
