@@ -10,7 +10,7 @@ from typing import Any
 
 from espnet3_core.authoring.identity import LICENSES, Identity
 from espnet3_core.authoring.kinds import Part, parts_of
-from espnet3_core.files import atomic_write_text, new_directory, refuse_contents
+from espnet3_core.files import atomic_write_text, new_directory
 from espnet3_core.recipe.template import filled
 from espnet3_core.specs import KINDS
 
@@ -42,7 +42,6 @@ def create_package(
     """
     identity, parts = Identity(name, license, author), parts_of(kinds)
     folder = identity.directory(directory)
-    refuse_contents(folder)
     with new_directory(folder) as work:
         write_frame(work, identity, parts, f"Components for espnet3: {', '.join(p.kind for p in parts)}")
         for part in parts:
