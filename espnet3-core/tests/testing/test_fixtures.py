@@ -4,6 +4,8 @@ import json
 import os
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import pytest
 from espnet3_core.catalog import current_catalog, installed_catalog
@@ -111,6 +113,29 @@ def test_pytest_starts_as_light_as_before(tmp_path):
     )
     ours = ["espnet3_core", "espnet3_core.testing", "espnet3_core.testing.fixtures"]
     assert done.stdout.splitlines()[-1] == f"0 {ours} []", done.stdout
+
+
+def test_the_entry_point_and_the_module_are_one_plugin(tmp_path):
+    """Whether core was installed with it or not, ``-p`` and ``pytest_plugins`` may name the module."""
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    info = tmp_path / "installed-1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: installed\nVersion: 1\n")
+    points = "".join(f"{name} = {value}\n" for name, value in project["entry-points"]["pytest11"].items())
+    (info / "entry_points.txt").write_text("[pytest11]\n" + points)
+    (tmp_path / "conftest.py").write_text('pytest_plugins = ["espnet3_core.testing.fixtures"]')
+    (tmp_path / "test_own.py").write_text("def test_one(speech): assert len(speech.items) == 4")
+    path = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
+    for option in ([], ["-p", "espnet3_core.testing.fixtures"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", "-q", *option, "."],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": path},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert "1 passed" in done.stdout, done.stdout + done.stderr
 
 
 def test_every_name_can_be_imported():

@@ -7,6 +7,7 @@ from typing import Any
 import jiwer
 import torch
 from espnet3_asr.searches.encoding import encode
+from espnet3_core.manager import HEAVY_MODULES
 from espnet3_core.testing import (
     MetricConformance,
     ModelConformance,
@@ -32,6 +33,7 @@ SECONDS = (0.4, 1 / 8000, 0.05, 0.7, 0.17, 0.3)
 
 class TestPlugin(PluginConformance):
     namespace = "asr"
+    heavy = (*HEAVY_MODULES, "sentencepiece")
     complete = True
 
 

@@ -1,4 +1,4 @@
-"""``python -m espnet3_core.testing.importing MODULE``: what importing a plugin costs, as JSON.
+"""``python -m espnet3_core.testing.importing MODULE NAMESPACE HEAVY …`` tells as JSON what a plugin costs.
 
 Run in a process of its own, where nothing has been imported before.
 """
@@ -11,36 +11,41 @@ import time
 from importlib import import_module
 
 from espnet3_core.catalog import Catalog, memory_entry
-from espnet3_core.manager import HEAVY_MODULES, LoadedPlugin, PluginManager
+from espnet3_core.manager import LoadedPlugin, PluginManager
 from espnet3_core.specs import ComponentSpec
 
 
-def main(module: str, namespace: str) -> dict[str, object]:
+def main(module: str, namespace: str, *heavy: str) -> dict[str, object]:
     """Import a plugin module, collect its records, then import the modules of their configurations.
+
+    Args:
+        module: Import path of the plugin.
+        namespace: Its namespace.
+        heavy: Modules to look for.
 
     Returns:
         ``seconds`` of CPU time that importing took, and the heavy modules found after each step: ``module``,
         ``records``, ``configs``.
     """
-    before = _heavy()
+    before = set(sys.modules)
+
+    def found_of() -> list[str]:
+        return [name for name in heavy if name in sys.modules and name not in before]
+
     start = time.process_time()
     plugin = import_module(module)
     seconds = time.process_time() - start
-    found: dict[str, object] = {"seconds": seconds, "module": _heavy() - before}
+    found: dict[str, object] = {"seconds": seconds, "module": found_of()}
     manager = PluginManager()
     manager.register(LoadedPlugin(memory_entry(namespace), plugin))
     records = [entry.spec for entry in Catalog(manager).components()]
-    found["records"] = _heavy() - before
+    found["records"] = found_of()
     for record in records:
         if isinstance(record, ComponentSpec) and record.config:
             import_module(record.config.partition(":")[0])
-    found["configs"] = _heavy() - before
+    found["configs"] = found_of()
     return found
 
 
-def _heavy() -> set[str]:
-    return {name for name in HEAVY_MODULES if name in sys.modules}
-
-
 if __name__ == "__main__":
-    print(json.dumps(main(*sys.argv[1:]), default=sorted))
+    print(json.dumps(main(*sys.argv[1:])))

@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, NoReturn
 
 import pytest
@@ -18,7 +18,7 @@ from espnet3_core.config.fields import fields_of
 from espnet3_core.config.schema import problems
 from espnet3_core.errors import UserError
 from espnet3_core.instantiate import locate, parameters_of
-from espnet3_core.manager import LoadedPlugin
+from espnet3_core.manager import HEAVY_MODULES, LoadedPlugin
 from espnet3_core.specs import ComponentSpec
 from espnet3_core.testing.conformance import Conformance
 from espnet3_core.testing.fresh import echo, in_fresh_process
@@ -30,11 +30,13 @@ class PluginConformance:
     Attributes:
         namespace: Name of its entry point.
         import_seconds: CPU seconds that importing its module may take.
+        heavy: Modules that it may not import.
         complete: The test module has a class for every component that the plugin registers.
     """
 
     namespace: ClassVar[str] = ""
     import_seconds: ClassVar[float] = 0.1
+    heavy: ClassVar[Sequence[str]] = HEAVY_MODULES
     complete: ClassVar[bool] = False
 
     def plugin(self) -> LoadedPlugin:
@@ -72,7 +74,8 @@ class PluginConformance:
         entry = self.plugin().entry
         if not entry.module:
             pytest.skip("a plugin in memory is not imported")
-        command = [sys.executable, "-m", "espnet3_core.testing.importing", entry.module, self.namespace]
+        command = [sys.executable, "-m", "espnet3_core.testing.importing"]
+        command += [entry.module, self.namespace, *self.heavy]
         path = os.pathsep.join(filter(None, sys.path))
         runs = [
             json.loads(

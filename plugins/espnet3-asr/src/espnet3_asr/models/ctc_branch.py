@@ -70,9 +70,9 @@ class CTCBranch(nn.Module):
             text_lengths: ``(batch,)``.
 
         Returns:
-            ``loss_ctc``; ``counted``, what it is divided by; ``ctc_impossible``, the number of utterances with fewer frames than their text
-            needs, which have no CTC loss and are left out of the mean; with intermediate layers also
-            ``loss_ctc_final`` and ``loss_ctc_<layer>``.
+            ``loss_ctc``; ``counted``, what it is divided by; ``ctc_impossible``, the number of utterances
+            with fewer frames than their text needs, which have no CTC loss and are left out of the mean; with
+            intermediate layers also ``loss_ctc_final`` and ``loss_ctc_<layer>``.
         """
         impossible = too_short(encoded.lengths, text, text_lengths)
         shares = text_lengths + self.ends if self.length_normalized else torch.ones_like(text_lengths)
