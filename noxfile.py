@@ -127,12 +127,11 @@ def dist(session: nox.Session) -> None:
 
 @nox.session
 def packages(session: nox.Session) -> None:
-    """Install the wheels into a clean environment and look at what arrived."""
+    """Install the wheels into a clean environment, look at what arrived, and write plugins for them."""
     dist(session)
     clean = Path(session.create_tmp()) / "clean"
     shutil.rmtree(clean, ignore_errors=True)
     session.run(sys.executable, "-m", "venv", str(clean), external=True)
-    session.run(
-        "python", "tests/packages/check_install.py", str(clean / "bin" / "python"), str(ROOT / "dist"),
-        str(ROOT / "constraints.txt"),
-    )  # fmt: skip
+    where = (str(clean / "bin" / "python"), str(ROOT / "dist"), str(ROOT / "constraints.txt"))
+    session.run("python", "tests/packages/check_install.py", *where)
+    session.run("python", "tests/packages/check_plugin.py", *where)
