@@ -46,7 +46,7 @@ def role_page(role: str, schema: type) -> str:
 
 def kind_page(kind: str) -> str:
     """Every component of a kind that core and its sister packages bring."""
-    place = KINDS[kind].place
+    place = KINDS[kind].key
     parts = [f"# {kind}\n\nChosen at `{place}`. `espnet3 show NAME` prints the same.\n"]
     for entry in sorted(current_catalog().components(kind), key=lambda entry: entry.name):
         parts.append(f"## {entry.name}\n\n{entry.spec.summary}\n" + "".join(_details(entry.spec)))

@@ -1,8 +1,8 @@
 """Pages of the documentation as a reader types them: files are written, commands run, Python executed.
 
-A comment before a block says what else it is: ``<!-- file: PATH -->`` a file, ``<!-- in: PATH -->`` nodes that
-are replaced in a YAML file, ``<!-- printed -->`` what the commands before it print, with … for what differs,
-and ``<!-- not run: reason -->`` commands that cannot run here; they are parsed all the same.
+A comment before a block says what else it is: ``<!-- file: PATH -->`` a file, ``<!-- in: PATH -->`` nodes
+that are replaced in a YAML file, ``<!-- printed -->`` what the commands before it print, with … for what
+differs, and ``<!-- not run: reason -->`` commands that cannot run here; they are parsed all the same.
 """
 
 from __future__ import annotations

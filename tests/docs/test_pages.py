@@ -16,23 +16,16 @@ from typing import Any
 
 import pytest
 import yaml
+from espnet3_core import hookspecs
 from espnet3_core.cli.main import main
+
+from tests.docs import pages
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 SAMPLE = ROOT / "recipes/fsdd/asr/sample"
 
 
-def _load(path: Path) -> Any:
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
-
-
-pages = _load(Path(__file__).with_name("pages.py"))
 PAGES = sorted(page.relative_to(ROOT).as_posix() for page in DOCS.glob("*.md")) + ["README.md"]
 OWN_PARTS = "docs/own-parts.md"
 FOLLOWED = [
@@ -155,3 +148,36 @@ def test_new_parts_take_25_lines_and_reach_the_word_error_rate_that_is_said(plac
     said = float(re.search(r"stays below (\d+) %", page.read_text("utf-8"))[1])
 
     assert scores["wer"]["test"]["wer"] < said
+
+
+def test_every_text_that_troubleshooting_explains_is_said_somewhere() -> None:
+    sources = "\n".join(
+        path.read_text("utf-8")
+        for folder in (ROOT / "espnet3-core/src", *ROOT.glob("plugins/*/src"))
+        for path in folder.rglob("*.py")
+    )
+    rows = re.findall(r"^\| `([^`]+)` \|", (DOCS / "troubleshooting.md").read_text("utf-8"), re.MULTILINE)
+    assert len(rows) >= 8
+    assert [text for text in rows if text not in sources] == []
+
+
+def _load(path: Path) -> Any:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_every_hook_has_a_page_with_its_signature_and_an_example() -> None:
+    reference = _load(DOCS / "reference.py")
+    made = reference.pages()
+    names = [name for name, value in vars(hookspecs).items() if hasattr(value, "espnet3_spec")]
+    assert len(names) >= 15
+    for name in names:
+        page = made[f"hooks/{name}"]
+        assert f"def {name}(" in page
+        example = page.rpartition("```python\n")[2].partition("```")[0]
+        compile(example, name, "exec")
+        assert f"def {name}(" in example, name
+        assert name in made["hooks/index"]

@@ -64,7 +64,7 @@ class PlainCTC(nn.Module):
         self.ctc = CTC(vocab_size=vocab_size, input_size=size)
 
     def hidden(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """The subclass's layers: ``(batch, frames, stack * bands)`` to ``(batch, frames, size)``, and lengths."""
+        """The subclass's layers: ``(batch, frames, stack * bands)`` to ``(batch, frames, size)``; lengths."""
         raise NotImplementedError(f"{type(self).__name__} has to define hidden(features, lengths)")
 
     def encode(self, speech: Tensor, speech_lengths: Tensor) -> Encoded:
