@@ -86,10 +86,10 @@ class PlainCTC(nn.Module):
         """Seconds from one hidden vector to the next, from the lengths that one and two minutes give."""
         seconds = torch.tensor([60, 120])
         frames = self.stacking.output_lengths(self.frontend.output_lengths(seconds * self.sample_rate))
-        device = self.ctc.out.weight.device
-        empty = torch.zeros(2, int(frames.max()), self.stacking.output_size, device=device)
+        weight = self.ctc.out.weight
+        empty = weight.new_zeros(2, int(frames.max()), self.stacking.output_size)
         with torch.inference_mode():
-            first, second = self.hidden(empty, frames.to(device))[1].tolist()
+            first, second = self.hidden(empty, frames.to(weight.device))[1].tolist()
         return 60 / (second - first)
 
     def infer(self, batch: Mapping[str, Any]) -> list[dict[str, Any]]:
