@@ -16,7 +16,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ("espnet3-rnn", "espnet3-put", "espnet3-sounds")
-LEAST_ACCURACY = 95.0
+LEAST_ACCURACY = {"digits": 95.0, "voices": 80.0}
 MOST_SECONDS = 180.0
 SAMPLE = ROOT / "recipes/fsdd/asr/sample"
 
@@ -39,11 +39,11 @@ def classify(python: str, place: Path) -> None:
     """Digits of FSDD, its official test set; without the corpus, the voices of the sample that ships."""
     corpus = Path(os.environ.get("ESPNET3_CORPORA", "/nowhere")) / "fsdd/recordings"
     if corpus.is_dir():
-        data, pattern = corpus, r"(?P<label>\d)_\w+_"
+        data, task, pattern = corpus, "digits", r"(?P<label>\d)_\w+_"
         shares = {"train": r"([1-4]\d)", "valid": "[5-9]", "test": "[0-4]"}
     else:
         print("FSDD is not here ($ESPNET3_CORPORA): the voices of the sample are told apart")
-        data, pattern = place / "voices", r"(?P<label>.+)_"
+        data, task, pattern = place / "voices", "voices", r"(?P<label>.+)_"
         shares = {"train": r"(0[5-9]|1\d|2\d)", "valid": "0[34]", "test": "0[0-2]"}
         data.mkdir()
         for path in (SAMPLE / "flac").glob("*.flac"):
@@ -65,7 +65,7 @@ def classify(python: str, place: Path) -> None:
     experiment = place / "sounds/exp/training"
     score = json.loads((experiment / "inference/metrics.json").read_text())["accuracy"]["test"]
     print(f"accuracy {score['accuracy']:.2f} % of {score['sounds']} sounds, after {seconds:.0f} s")
-    assert score["accuracy"] >= LEAST_ACCURACY and seconds <= MOST_SECONDS
+    assert score["accuracy"] >= LEAST_ACCURACY[task] and seconds <= MOST_SECONDS
     sound = next(data.glob("*_0*.*"))
     label = sound.name.split("_")[0]
     told = espnet3(python, place, "classify", str(sound), "--model", str(experiment / "bundle"))
