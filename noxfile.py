@@ -107,7 +107,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """Types: core is strict."""
-    install_packages(session, "mypy", "types-PyYAML")
+    install_packages(session, "mypy", "types-PyYAML", "pytest")
     session.run("mypy", "espnet3-core/src")
 
 
@@ -137,7 +137,7 @@ def dist(session: nox.Session) -> None:
 
 @nox.session
 def packages(session: nox.Session) -> None:
-    """Install the wheels into a clean environment, look at what arrived, and write plugins for them."""
+    """The wheels in a clean environment: what arrives, new plugins, and those under examples/."""
     dist(session)
     clean = Path(session.create_tmp()) / "clean"
     shutil.rmtree(clean, ignore_errors=True)
@@ -145,3 +145,8 @@ def packages(session: nox.Session) -> None:
     where = (str(clean / "bin" / "python"), str(ROOT / "dist"), str(ROOT / "constraints.txt"))
     session.run("python", "tests/packages/check_install.py", *where)
     session.run("python", "tests/packages/check_plugin.py", *where)
+    examples = clean.with_name("examples")
+    for package in sorted((ROOT / "examples/plugins").iterdir()):
+        words = ("--wheel", "--no-isolation", "--outdir", str(examples), str(package))
+        session.run("python", "-m", "build", *words, silent=True)
+    session.run("python", "tests/packages/check_examples.py", *where, str(examples), env=corpora())

@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 import yaml
 from espnet3_core import hookspecs
-from espnet3_core.cli.main import main
+from espnet3_core.catalog import current_catalog
+from espnet3_core.cli.main import VERBS
 
 from tests.docs import pages
 
@@ -104,9 +105,8 @@ def test_a_reader_who_follows_the_page_gets_what_it_says(name: str, place: Path)
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_commands_and_settings_are_well_formed_even_where_they_do_not_run(
-    name: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_commands_and_settings_are_well_formed_even_where_they_do_not_run(name: str) -> None:
+    verbs = {*VERBS, *(command.name for command, _ in current_catalog().commands())}
     for block in pages.blocks_of(ROOT / name):
         if block.language == "yaml":
             yaml.safe_load(block.text)
@@ -115,9 +115,7 @@ def test_commands_and_settings_are_well_formed_even_where_they_do_not_run(
         elif block.language == "sh":
             for words in map(shlex.split, block.commands()):
                 if words[0] == "espnet3" and block.noted("not run"):
-                    verbs = [word for word in words[1:] if not word.startswith("-")][:1]
-                    assert main([*verbs, "--help"]) == 0, f"{block.where}: {words}"
-    capsys.readouterr()
+                    assert words[1] in verbs, f"{block.where}: {words}"
 
 
 def test_links_between_pages_lead_somewhere() -> None:

@@ -1,6 +1,6 @@
-"""Installs the example plugins from wheels into an environment, runs their tests there, and trains with them.
+"""Installs the example plugins from wheels into an environment, runs their tests there, and trains.
 
-Usage: ``python check_examples.py PYTHON DIST CONSTRAINTS``, with ``ESPNET3_CORPORA`` where FSDD is
+Usage: ``python check_examples.py PYTHON DIST CONSTRAINTS EXAMPLES``; FSDD is looked for at ``ESPNET3_CORPORA``
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ MOST_SECONDS = 180.0
 SAMPLE = ROOT / "recipes/fsdd/asr/sample"
 
 
-def main(python: str, dist: str, constraints: str) -> None:
+def main(python: str, dist: str, constraints: str, examples: str) -> None:
     """Run the checks; raises on the first that fails."""
-    install = [python, "-m", "pip", "install", "--quiet", "-c", constraints, "--find-links", dist]
+    wheels = ["--find-links", dist, "--find-links", examples]
+    install = [python, "-m", "pip", "install", "--quiet", "-c", constraints, *wheels]
     subprocess.run([*install, *(f"{name}[test]" for name in EXAMPLES)], check=True)
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
