@@ -1,6 +1,6 @@
 """Installs the example plugins from wheels into an environment, runs their tests there, and trains.
 
-Usage: ``python check_examples.py PYTHON DIST CONSTRAINTS EXAMPLES``; FSDD is looked for at ``ESPNET3_CORPORA``
+Usage: ``python check_examples.py PYTHON DIST CONSTRAINTS EXAMPLES``; FSDD is at ``ESPNET3_CORPORA``
 """
 
 from __future__ import annotations
