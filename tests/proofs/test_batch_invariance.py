@@ -49,13 +49,14 @@ SMALL: dict[tuple[str, str], dict[str, Any]] = {
     ("model", "asr/ctc"): {"intermediate_layers": [1]},
     ("model", "asr/ctc_attention"): {"intermediate_layers": [1]},
     ("search", "asr/ctc_greedy"): {},
+    ("search", "asr/ctc_lexicon"): {},
     ("search", "asr/ctc_prefix_beam"): {"beam_size": 4, "nbest": 2},
     ("search", "asr/joint_beam"): {"beam_size": 3, "nbest": 2, "max_length_ratio": -6},
 }
 """Options that make each component small. A component without an entry is an error."""
 
 FURTHER: dict[tuple[str, str], list[dict[str, Any]]] = {
-    ("frontend", "speech/log_mel"): [{"dynamic_range_db": 60.0}],
+    ("frontend", "speech/log_mel"): [{"dynamic_range_db": 60.0}, {"gain_window_ms": 100.0}],
     ("frontend", "speech/kaldi_fbank"): [{"dither": 1.0}, {"preemphasis": 0.0}],
     ("encoder", "speech/rnn"): [{"output_size": 12}],
 }
@@ -139,6 +140,7 @@ class Letters:
 
     tokens = ("<blank>", *"abcdefgh", "<sos/eos>")
     blank_id, eos_id, sos_id = 0, 9, 9
+    spellings: Mapping[str, tuple[int, ...]] = {"a": (1,), "ab": (1, 2), "dhc": (4, 8, 3), "ff": (6, 6)}
 
     def __len__(self) -> int:
         return len(self.tokens)

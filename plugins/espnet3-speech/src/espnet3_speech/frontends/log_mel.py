@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from espnet3_speech.frontends.config import LogMelConfig
 from espnet3_speech.frontends.filter_bank import FilterBank, power_spectrum
 from espnet3_speech.frontends.framing import frames_of, pad_mirrored
+from espnet3_speech.frontends.gain_control import local_level
 from espnet3_speech.frontends.mel import slaney_filters
 from espnet3_speech.masks import zero_padding
 
@@ -74,6 +75,11 @@ class LogMel(nn.Module):
             frames = frames_of(padded, count, self.window.shape[0], self.hop)
             energies = self.filters(power_spectrum(frames * self.window.to(speech.dtype), self.n_fft))
             lengths = self.output_lengths(lengths)
+            if self.config.gain_window_ms is not None:
+                reach = round(self.config.gain_window_ms / self.config.hop_ms / 2)
+                energies = energies / local_level(
+                    energies, lengths, reach, self.config.most_gain_db, self.config.floor
+                )
             if self.config.dynamic_range_db is not None:
                 over = 1 if self.config.range_per_band else (1, 2)
                 loudest = zero_padding(energies, lengths).amax(dim=over, keepdim=True)
