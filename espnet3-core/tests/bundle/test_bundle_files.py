@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 import torch
-from espnet3_core.bundle.config import DirectoryConfig
 from espnet3_core.bundle.check import check_bundle
+from espnet3_core.bundle.config import DirectoryConfig
 from espnet3_core.bundle.foreign import foreign
 from espnet3_core.bundle.manifest import Manifest, read_manifest
 from espnet3_core.bundle.pack import write_bundle

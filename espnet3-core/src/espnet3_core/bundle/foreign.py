@@ -10,7 +10,7 @@ from typing import Any
 from espnet3_core.errors import Finding
 
 _SPECIAL = re.compile(r"_\w+_")
-_ELSEWHERE = re.compile(r"[/~\\]\w|[A-Za-z]:[\\/]|\w+://|(?:.*[/\\])?\.\.(?:[/\\]|$)")
+_ELSEWHERE = re.compile(r"[/\\]\S|~[/\w]|[A-Za-z]:[\\/]|\w+://|(?:.*[/\\])?\.\.(?:[/\\]|$)")
 
 
 def foreign(node: Any, key: str, recipe: Path | None = None) -> Iterator[Finding]:

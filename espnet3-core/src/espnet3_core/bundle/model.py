@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from espnet3_core.bundle.config import BundleConfig
 from espnet3_core.bundle.manifest import CONFIG, TOKENIZER, WEIGHTS, Manifest
+from espnet3_core.bundle.names import refused
 from espnet3_core.bundle.results import Result, Waveform
 from espnet3_core.bundle.stream import Stream
 from espnet3_core.data.audio import Samples, read_audio, resample
@@ -84,7 +85,11 @@ class LoadedModel:
         from espnet3_core.bundle.weights import check_types
         from espnet3_core.train.checkpoints import load_weights
 
-        model: torch.nn.Module = self.config.model.build(**self._needs)
+        try:
+            model: torch.nn.Module = self.config.model.build(**self._needs)
+        except (RuntimeError, MemoryError) as error:  # sizes that no machine has
+            reason = str(error).splitlines()[0] if str(error) else "it is too large"
+            raise refused(self.directory / CONFIG, f"the model cannot be built: {reason}") from error
         check_types(self.directory / WEIGHTS, model)
         load_weights(model, self.directory / WEIGHTS)
         return model.eval().to(self.device)
