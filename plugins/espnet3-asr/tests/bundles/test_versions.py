@@ -12,7 +12,7 @@ from espnet3_core.bundle.check import check_bundle
 from espnet3_core.bundle.manifest import SCHEMA
 from espnet3_core.bundle.sample import differences
 from espnet3_core.cli.main import main
-from make import make
+from make_bundle import make
 
 HERE = Path(__file__).parent
 
