@@ -32,7 +32,6 @@ class Stream:
 
     Attributes:
         sample_rate: Rate of the pieces in Hz.
-        seconds: Duration of what has been accepted.
     """
 
     def __init__(self, model: LoadedModel, owner: Any, sample_rate: int | None) -> None:
@@ -40,11 +39,16 @@ class Stream:
         if model.inputs[0].kind != "audio" or rate is None:
             raise UserError(f"{model.directory}: only models that take audio, of a known rate, have streams")
         self.sample_rate = rate
-        self.seconds = 0.0
+        self._samples = 0
         self._model = model
         self._pieces: list[NDArray[Any]] = []
         self._listener = owner.open_stream(rate) if callable(getattr(owner, "open_stream", None)) else None
         self._open = True
+
+    @property
+    def seconds(self) -> float:
+        """Duration of what has been accepted."""
+        return self._samples / self.sample_rate
 
     def accept(self, samples: NDArray[Any]) -> Result | None:
         """Take the next samples ``(samples,)``; returns what is known so far, or None.
@@ -55,7 +59,7 @@ class Stream:
         self._require_open()
         if samples.ndim != 1:
             raise UserError(f"samples of shape {samples.shape}; one channel is wanted")
-        self.seconds += len(samples) / self.sample_rate
+        self._samples += len(samples)
         if self._listener is None:
             self._pieces.append(np.array(samples))
             return None
