@@ -82,11 +82,13 @@ class LoadedModel:
         return tokenizer
 
     def _load_model(self) -> torch.nn.Module:
+        from espnet3_core.bundle.blank import WithoutDraws
         from espnet3_core.bundle.weights import check_types
         from espnet3_core.train.checkpoints import load_weights
 
         try:
-            model: torch.nn.Module = self.config.model.build(**self._needs)
+            with WithoutDraws():
+                model: torch.nn.Module = self.config.model.build(**self._needs)
         except (RuntimeError, MemoryError) as error:  # sizes that no machine has
             reason = str(error).splitlines()[0] if str(error) else "it is too large"
             raise refused(self.directory / CONFIG, f"the model cannot be built: {reason}") from error

@@ -48,24 +48,27 @@ def write_sample(directory: Path, model: LoadedModel, sample: Sample) -> dict[st
         if field.name in sample.values:
             value = sample.values[field.name]
             inputs[field.name] = (
-                _write(directory, field.name, value, model, "PCM_16") if field.kind == "audio" else value
+                _write(directory, field.name, value, model.sample_rate, "PCM_16")
+                if field.kind == "audio"
+                else value
             )
     outputs: dict[str, Any] = {}
     result = run_sample(directory, model, inputs)
     for field in model.outputs:
         if field.kind == "audio" and result.audio is not None:
-            outputs[field.name] = _write(directory, field.name, result.audio.samples, model, "FLOAT")
+            audio = result.audio
+            outputs[field.name] = _write(directory, field.name, audio.samples, audio.sample_rate, "FLOAT")
         elif field.name in result.fields:
             outputs[field.name] = result.fields[field.name]
     return {"inputs": inputs, "outputs": outputs}
 
 
-def _write(directory: Path, name: str, samples: NDArray[np.float32], model: LoadedModel, subtype: str) -> str:
+def _write(directory: Path, name: str, samples: NDArray[np.float32], rate: int | None, subtype: str) -> str:
     import soundfile
 
     path = directory / SAMPLE / f"{name}.wav"
     path.parent.mkdir(exist_ok=True)
-    soundfile.write(path, samples, model.sample_rate, subtype=subtype)
+    soundfile.write(path, samples, rate, subtype=subtype)
     return f"{SAMPLE}/{name}.wav"
 
 

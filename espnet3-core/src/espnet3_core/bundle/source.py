@@ -6,6 +6,7 @@ import hashlib
 import logging
 import re
 import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -60,7 +61,7 @@ def fetch(source: str, limits: Limits = DEFAULT_LIMITS) -> Path:
             shutil.rmtree(directory, ignore_errors=True)
             raise
 
-    return _once(folder, download, keep=True)
+    return _filled(folder, download)
 
 
 def _fetch_archive(source: str, limits: Limits) -> Path:
@@ -86,49 +87,47 @@ def _fetch_archive(source: str, limits: Limits) -> Path:
 
 
 def _unpacked(archive: Path, digest: str, limits: Limits) -> Path:
-    """The folder that an archive was unpacked into."""
-
-    def unpack(directory: Path) -> None:
-        listed = open_archive(archive, limits)
-        if MANIFEST not in listed.sizes:
-            raise UserError(f"{archive}: it is not a bundle: it has no {MANIFEST}")
-        manifest = parse_manifest(listed.read(MANIFEST), archive, limits)
-        check_listed(archive, manifest, listed.sizes)
-        unlisted = allowed(manifest) - manifest.files.keys()
-        listed.unpack(directory, manifest.files, unlisted)
-
-    return _once(_cache() / digest, unpack)
-
-
-def _once(folder: Path, fill: Callable[[Path], None], *, keep: bool = False) -> Path:
-    """A folder of the cache that is filled under another name and then renamed.
-
-    Args:
-        folder: Its final place.
-        fill: Called with an existing folder.
-        keep: Leave what a failed attempt brought, so that the next one goes on from there.
-    """
+    """The folder that an archive was unpacked into; several processes may do so at once."""
+    folder = _cache() / digest
     if folder.is_dir():
         return folder
+    listed = open_archive(archive, limits)
+    if MANIFEST not in listed.sizes:
+        raise UserError(f"{archive}: it is not a bundle: it has no {MANIFEST}")
+    manifest = parse_manifest(listed.read(MANIFEST), archive, limits)
+    check_listed(archive, manifest, listed.sizes)
     make_directory(folder.parent)
-    part = folder.with_name(f"{folder.name}.part")
+    with disk_errors(folder):
+        part = Path(tempfile.mkdtemp(prefix=f".{digest[:16]}.", dir=folder.parent))
+    try:
+        listed.unpack(part, manifest.files, allowed(manifest) - manifest.files.keys())
+        _settle(part, folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return folder
+
+
+def _filled(folder: Path, fill: Callable[[Path], None]) -> Path:
+    """A folder that is filled under another name, where an attempt that broke off is gone on with."""
+    if folder.is_dir():
+        return folder
     with file_lock(folder.with_name(f".{folder.name}.lock")):
-        if folder.is_dir():
-            return folder
-        if not keep:
-            shutil.rmtree(part, ignore_errors=True)
-        make_directory(part)
+        part = make_directory(folder.with_name(f"{folder.name}.part"))
+        fill(part)
+        _settle(part, folder)
+    return folder
+
+
+def _settle(part: Path, folder: Path) -> None:
+    """Give a whole folder its name, unless another process was faster."""
+    with disk_errors(folder):
         try:
-            fill(part)
-            with disk_errors(folder):
-                part.rename(folder)
-        except BaseException:
-            if not keep:
-                shutil.rmtree(part, ignore_errors=True)
-            raise
+            part.rename(folder)
+        except OSError:
+            if not folder.is_dir():
+                raise
     sync_directory(folder.parent)
     _log.info("the bundle is kept in %s", folder)
-    return folder
 
 
 def _cache() -> Path:

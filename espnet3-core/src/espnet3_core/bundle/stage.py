@@ -78,9 +78,11 @@ def _sample(context: StageContext) -> Sample | None:
     from espnet3_core.data.audio import read_audio
 
     chosen, inputs = context.config("publication").sample, context.recipe.system.inputs
-    if chosen is None or not inputs:
+    if chosen is None or not inputs or (inputs[0].kind == "audio" and context.sample_rate is None):
         return None
     if chosen != "test":
+        if inputs[0].kind != "audio":
+            return Sample({inputs[0].name: chosen})
         path, rate = context.recipe.directory / chosen, context.sample_rate
         return Sample({inputs[0].name: read_audio(path, sample_rate=rate, channels="mean", resample="soxr")})
     sets = context.config("inference").test_sets

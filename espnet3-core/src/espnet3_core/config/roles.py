@@ -274,8 +274,8 @@ class PublicationConfig:
     language: list[str] = field(default_factory=list)
     """Languages (ISO 639-1)."""
     sample: str | None = "test"
-    """What ``espnet3 verify`` replays: ``test`` is an utterance of about three seconds of the first test set,
-    a path is an audio file; null packs none (where test data may not be given away, for example)."""
+    """What ``espnet3 verify`` replays: ``test`` is an utterance of the first test set; else an audio file, or
+    the text itself for models that take text. Null packs none (data that may not be given away)."""
     upload: Annotated[Component, Slot("publisher")] | None = None
     """Publisher for stage upload_model."""
 
