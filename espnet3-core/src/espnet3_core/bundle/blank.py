@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch.overrides import TorchFunctionMode
+
+_DRAWS = frozenset({"uniform_", "normal_", "kaiming_uniform_", "kaiming_normal_"})
+"""Methods of tensors, and functions of ``torch.nn.init`` that modes see as a whole."""
 
 
 class WithoutDraws(TorchFunctionMode):
@@ -12,6 +16,8 @@ class WithoutDraws(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Torch calls it in place of ``func``."""
-        if getattr(func, "__name__", "") in ("uniform_", "normal_"):
-            return args[0].zero_()
-        return func(*args, **(kwargs or {}))
+        named = kwargs or {}
+        if getattr(func, "__name__", "") in _DRAWS and (args or "tensor" in named):
+            with torch.no_grad():
+                return (args[0] if args else named["tensor"]).zero_()
+        return func(*args, **named)
