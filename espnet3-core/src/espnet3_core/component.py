@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
+
+TRAINING_ONLY: Mapping[str, Any] = MappingProxyType({"training_only": True})
+"""Metadata of a field that plays no part after training: ``field(default=None, metadata=TRAINING_ONLY)``.
+Packed models have its default in its place."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,7 @@ class Component:
         options: The node's other keys.
         slot: Kind and role that the field takes.
         path: Dotted key path of the node, for messages.
+        init_from: Of a model: what its weights begin from (:class:`espnet3_core.config.roles.InitConfig`).
     """
 
     name: str | None = None
@@ -42,15 +48,19 @@ class Component:
     options: Mapping[str, Any] = field(default_factory=dict)
     slot: Slot | None = None
     path: str = ""
+    init_from: Any = None
 
     @classmethod
     def from_node(cls, node: Mapping[str, Any], slot: Slot | None = None, path: str = "") -> Component:
-        """Read a configuration node; ``name`` and ``_target_`` are taken out of the options."""
-        options = {key: value for key, value in node.items() if key not in ("name", "_target_")}
-        return cls(node.get("name"), node.get("_target_"), options, slot, path)
+        """Read a configuration node; ``name``, ``_target_`` and a model's ``init_from`` are no options."""
+        is_model = slot is not None and slot.kind == "model"
+        reserved = ("name", "_target_", *(["init_from"] if is_model else []))
+        options = {key: value for key, value in node.items() if key not in reserved}
+        init = node.get("init_from") if is_model else None
+        return cls(node.get("name"), node.get("_target_"), options, slot, path, init)
 
     def to_node(self) -> dict[str, Any]:
-        """The plain mapping that :meth:`from_node` reads."""
+        """The plain mapping that :meth:`from_node` reads, without ``init_from``."""
         head = {"name": self.name} if self.name is not None else {"_target_": self.target}
         return {**head, **self.options}
 

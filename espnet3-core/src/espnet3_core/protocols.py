@@ -30,7 +30,8 @@ class Tokenizer(Protocol):
     """Text to token ids. Built as ``target(config)``, then ``train`` or ``load``.
 
     ``tokens`` lists the vocabulary; id 0 is the CTC blank, ``unk_id`` stands for unknown symbols, and the
-    last id, ``sos_id == eos_id``, starts and ends a sentence.
+    last id, ``sos_id == eos_id``, starts and ends a sentence. Optional: ``extend(texts)`` adds tokens that
+    texts need, before the last, for a training that begins from another model.
     """
 
     tokens: Sequence[str]

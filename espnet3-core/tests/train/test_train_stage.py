@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from espnet3_core.component import Component
-from espnet3_core.config.roles import BatchConfig, DatasetsConfig, TrainingConfig
+from espnet3_core.config.roles import BatchConfig, DatasetsConfig, InitConfig, TrainingConfig
 from espnet3_core.errors import UserError
 from espnet3_core.train.checkpoints import load_weights, resolve_checkpoint
 from espnet3_core.train.stage import train
@@ -37,7 +37,7 @@ def toy(tmp_path, **changes):
             train=Component(target="toy_training.ToyDataset"),
             valid=Component(target="toy_training.ToyDataset", options={"count": 8}),
         ),
-        model=Component(target="toy_training.ToyModel"),
+        model=changes.pop("model", Component(target="toy_training.ToyModel")),
         optimizer=Component(target="torch.optim.SGD", options={"lr": 0.01}),
         collator=Component(target="espnet3_core.data.collate.PadCollator"),
         batch=BatchConfig(size=8),
@@ -124,18 +124,22 @@ def test_what_is_neither(tmp_path, changes, message):
         train(toy(tmp_path, **changes))
 
 
+def toy_from(path):
+    return Component(target="toy_training.ToyModel", init_from=InitConfig(source=path))
+
+
 def test_weights_to_start_from(tmp_path):
     train(toy(tmp_path / "first"))
     still = Component(target="torch.optim.SGD", options={"lr": 0.0})
     path = str(resolve_checkpoint(tmp_path / "first", "best"))
-    context = toy(tmp_path / "second", init_from=path)
+    context = toy(tmp_path / "second", model=toy_from(path))
     context.training.optimizer = still
     train(context)
     first, second = ToyModel(), ToyModel()
     load_weights(first, Path(path))
     load_weights(second, resolve_checkpoint(tmp_path / "second", "last"))
     assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
-    context = toy(tmp_path / "third", init_from="nowhere.safetensors")
+    context = toy(tmp_path / "third", model=toy_from("nowhere.safetensors"))
     with pytest.raises(UserError, match=r"nowhere\.safetensors: no such checkpoint"):
         train(context)
 

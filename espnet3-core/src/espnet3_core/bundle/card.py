@@ -64,6 +64,9 @@ def _interval(values: Mapping[str, Any]) -> str:
 
 def _use(manifest: Manifest) -> Iterator[str]:
     needed = sorted({part["distribution"] for part in manifest.components} - {"espnet3-core"})
+    text_in = bool(manifest.inputs) and manifest.inputs[0].kind == "text"
+    audio_out = any(field.kind == "audio" for field in manifest.outputs)
+    value, attribute = ("hello" if text_in else "audio.wav"), ("audio" if audio_out else "text")
     yield "```"
     yield f"pip install {' '.join(needed or ['espnet3-core'])}"
     yield "```"
@@ -72,5 +75,5 @@ def _use(manifest: Manifest) -> Iterator[str]:
     yield "import espnet3_core"
     yield ""
     yield 'model = espnet3_core.load("path/to/this/folder")'
-    yield 'print(model("audio.wav").text)'
+    yield f'print(model("{value}").{attribute})'
     yield "```"

@@ -159,6 +159,20 @@ class ResumeConfig:
 
 
 @dataclass(kw_only=True)
+class InitConfig:
+    """``training.model.init_from``: another model to begin from; a path alone stands for its source."""
+
+    source: str
+    """A bundle (folder, archive or address), or a checkpoint; relative to the recipe. A bundle brings its
+    tokenizer along; feature statistics are among the weights."""
+    vocabulary: Literal["keep", "extend", "replace"] = "keep"
+    """A bundle's vocabulary stays as it is; or takes in new tokens of the training texts, whose weights are
+    new; or is trained anew, and all weights that belong to it are new."""
+    skip: list[str] = field(default_factory=list)
+    """Shell-style patterns over names of weights that are not taken over: ``decoder.*``."""
+
+
+@dataclass(kw_only=True)
 class TrainingConfig:
     """Role ``training``: data, tokenizer, model and optimization."""
 
@@ -169,7 +183,7 @@ class TrainingConfig:
     tokenizer: Annotated[Component, Slot("tokenizer")] | None = None
     """Text to token ids; trained in stage train_tokenizer."""
     model: Annotated[Component, Slot("model")]
-    """The network."""
+    """The network; ``init_from`` in it names another model to begin from (:class:`InitConfig`)."""
     optimizer: Annotated[Component, Slot("optimizer")] = _named("core/adamw")
     """Optimizer."""
     scheduler: Annotated[Component, Slot("scheduler")] | None = None
@@ -193,8 +207,6 @@ class TrainingConfig:
     up; no watch over a single process."""
     resume: ResumeConfig = field(default_factory=ResumeConfig)
     """What may be other than before when a begun training goes on."""
-    init_from: str | None = None
-    """Checkpoint or bundle whose weights are loaded before the first step."""
     loggers: list[Annotated[Component, Slot("callback", "logger")]] = field(default_factory=list)
     """Loggers beside ``metrics.jsonl``: ``core/tensorboard``, ``core/wandb``."""
     callbacks: list[Annotated[Component, Slot("callback")]] = field(default_factory=list)
@@ -266,6 +278,9 @@ class PublicationConfig:
     """Licence of the weights."""
     language: list[str] = field(default_factory=list)
     """Languages (ISO 639-1)."""
+    sample: str | None = "test"
+    """What ``espnet3 verify`` replays: ``test`` is an utterance of the first test set; else an audio file, or
+    the text itself for models that take text. Null packs none (data that may not be given away)."""
     upload: Annotated[Component, Slot("publisher")] | None = None
     """Publisher for stage upload_model."""
 

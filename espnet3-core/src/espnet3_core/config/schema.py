@@ -28,6 +28,7 @@ from espnet3_core.config.fields import (
     type_text,
 )
 from espnet3_core.config.layers import IDENTITY, merged
+from espnet3_core.config.roles import InitConfig
 from espnet3_core.config.values import ValueProblem, checked_value, shown
 from espnet3_core.errors import CheckFailed, Finding, UserError
 from espnet3_core.names import did_you_mean
@@ -268,6 +269,13 @@ class _Walk:
         if not isinstance(node[chosen[0]], str):
             return self.report(f"{key}.{chosen[0]}", f"expected a name, got {shown(node[chosen[0]])}")
         component = Component.from_node(node, slot, key)
+        if component.init_from is not None:
+            init = component.init_from
+            init = {"source": init} if isinstance(init, str) else init
+            found = self.dataclass(InitConfig, init, f"{key}.init_from")
+            if isinstance(found, _Invalid):
+                return _INVALID
+            component = dataclasses.replace(component, init_from=found)
         if not self.deep:
             return component
         return component if self._follow(component) else _INVALID

@@ -30,11 +30,14 @@ def create_dataset(context: StageContext) -> None:
 
 
 def train_tokenizer(context: StageContext) -> None:
-    """Learn the vocabulary from the training texts, which are read without decoding audio.
+    """Learn the vocabulary from the training texts, which are read without decoding audio, or take it from
+    the bundle that the model begins from.
 
     Raises:
         UserError: There are no texts.
     """
+    from espnet3_core.train.initial import initial_of, take_tokenizer
+
     config = context.config("training")
     if config.tokenizer is None:
         context.logger.info("training.tokenizer is not set: nothing to train")
@@ -48,10 +51,15 @@ def train_tokenizer(context: StageContext) -> None:
             count += 1
             yield text
 
-    tokenizer.train(texts())
+    initial = initial_of(context)
+    if initial is not None and initial.keeps_tokenizer:
+        tokenizer = take_tokenizer(initial, config.tokenizer, context.needs(), texts())
+    else:
+        tokenizer.train(texts())
     save_tokenizer(tokenizer, context.experiment.tokenizer)
     context.note(texts=count, tokens=len(tokenizer))
-    context.logger.info("tokenizer: %d tokens, from %d texts", len(tokenizer), count)
+    origin = f"that of {initial.config.source}" if initial and initial.keeps_tokenizer else "new"
+    context.logger.info("tokenizer: %d tokens, %s; %d texts were read", len(tokenizer), origin, count)
 
 
 def training_texts(context: StageContext) -> Iterator[str]:

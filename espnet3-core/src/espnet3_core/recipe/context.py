@@ -155,15 +155,16 @@ class StageContext:
         tokenizer.load(self.experiment.tokenizer)
         return tokenizer
 
-    def build_model(self, stats: Any = None, tokenizer: Any = None) -> Any:
+    def build_model(self, stats: Any = None, tokenizer: Any = None, vocab_size: int | None = None) -> Any:
         """The model, with weights as its constructor leaves them.
 
         Args:
             stats: Feature statistics by name; None when weights are loaded, which hold them.
             tokenizer: From :meth:`build_tokenizer` where the caller has it already.
+            vocab_size: Number of tokens, where it is not the tokenizer's.
         """
         tokenizer = self.build_tokenizer() if tokenizer is None else tokenizer
         needs = self.needs() | {"stats": stats}
         if tokenizer is not None:
-            needs |= {"tokenizer": tokenizer, "vocab_size": len(tokenizer)}
+            needs |= {"tokenizer": tokenizer, "vocab_size": vocab_size or len(tokenizer)}
         return self.config("training").model.build(**needs)

@@ -40,11 +40,14 @@ TRAIN_TOKENIZER = StageSpec(
     name="train_tokenizer",
     run="espnet3_core.data.stage:train_tokenizer",
     roles=("training",),
-    inputs=("training.tokenizer", "training.dataset.train", "training.dataset.preprocess"),
+    inputs=(
+        "training.tokenizer", "training.dataset.train", "training.dataset.preprocess",
+        "training.model.init_from",
+    ),
     after=("create_dataset",),
     outputs=("tokenizer",),
     summary="learn the vocabulary from the training texts",
-)
+)  # fmt: skip
 
 COLLECT_STATS = StageSpec(
     name="collect_stats",
@@ -64,7 +67,7 @@ TRAIN = StageSpec(
     inputs=(
         "training.seed", "training.dataset", "training.tokenizer", "training.model", "training.optimizer",
         "training.scheduler", "training.optimizers", "training.parameters", "training.batch",
-        "training.collator", "training.init_from", "training.callbacks", "training.module",
+        "training.collator", "training.callbacks", "training.module",
         "training.trainer_class", "training.trainer",
     ),
     neutral=("training.dataset.builder", *_BAD_DATA, *_LOADING, *_HARDWARE, *_HOW_LONG),
@@ -104,10 +107,10 @@ PACK_MODEL = StageSpec(
     name="pack_model",
     run="espnet3_core.bundle.stage:pack_model",
     roles=("training", "inference", "publication"),
-    inputs=("publication", "inference.checkpoint", "inference.search"),
+    inputs=("publication", "inference.checkpoint", "inference.search", "inference.batch"),
     neutral=("publication.upload",),
     after=("train_tokenizer", "train", "measure"),
-    outputs=("bundle",),
+    outputs=("bundle/manifest.json",),
     summary="put model, tokenizer and configuration into one folder",
 )
 

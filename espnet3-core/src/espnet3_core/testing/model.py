@@ -236,7 +236,7 @@ class ModelConformance(BatchedConformance):
             "search": search,
             "batch": {"size": 8},
         }
-        manifest = Manifest(system="conformance/test", components=providers(self.component()))
+        manifest = Manifest(system="conformance/test", components=providers(config))
         write_bundle(
             self.folder / "bundle", manifest, config, model.state_dict(), Letters(LettersConfig(size=size))
         )

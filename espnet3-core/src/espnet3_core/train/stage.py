@@ -6,7 +6,7 @@ import inspect
 import logging
 import math
 import warnings
-from pathlib import Path
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from espnet3_core.component import Component
@@ -20,6 +20,7 @@ from espnet3_core.train.resume import Resume, find_resume, is_finished, last_of,
 
 if TYPE_CHECKING:
     from espnet3_core.recipe.context import StageContext
+    from espnet3_core.train.initial import Report
 
 DEFAULT_EPOCHS = 100
 """When neither ``trainer.max_epochs`` nor ``trainer.max_steps`` is set."""
@@ -101,18 +102,13 @@ def trainer_arguments(config: TrainingConfig) -> dict[str, Any]:
 
 
 def build_module(context: StageContext, config: TrainingConfig, tokenizer: Any, *, fresh: bool) -> Any:
-    """The training module around the model; ``init_from`` is loaded when training begins."""
-    from espnet3_core.train.checkpoints import load_weights
+    """The training module around the model; ``model.init_from`` is loaded when training begins."""
     from espnet3_core.train.statistics import load_statistics, require_statistics
 
     statistics = load_statistics(context)
     model = context.build_model(stats=statistics, tokenizer=tokenizer)
-    if fresh and config.init_from is None:
+    if fresh and (config.model.init_from is None or _begin_from(context, model, statistics, tokenizer).new):
         require_statistics(model, statistics)
-    if fresh and config.init_from is not None:
-        path = Path(config.init_from)
-        load_weights(model, path if path.is_absolute() else context.recipe.directory / path)
-        context.logger.info("weights from %s", path)
     kind = module_class(config)
     if config.module is None:
         return kind(model, config)
@@ -124,6 +120,25 @@ def build_module(context: StageContext, config: TrainingConfig, tokenizer: Any, 
             hint=f"derive it from {kind.__module__}.{kind.__name__}",
         )
     return module
+
+
+def _begin_from(context: StageContext, model: Any, statistics: Any, tokenizer: Any) -> Report:
+    """Load what ``model.init_from`` names, and tell what became of each weight."""
+    import torch
+
+    from espnet3_core.train.initial import initial_of, load_initial
+
+    initial = initial_of(context)
+    assert initial is not None
+
+    def build(tokens: int) -> Any:
+        with torch.random.fork_rng(devices=[]):
+            return context.build_model(stats=statistics, tokenizer=tokenizer, vocab_size=tokens)
+
+    report = load_initial(initial, model, tokenizer, build)
+    context.logger.info("weights from %s: %s", initial.config.source, report)
+    context.note(weights_from=initial.config.source, weights=asdict(report))
+    return report
 
 
 def module_class(config: TrainingConfig) -> Any:
@@ -160,6 +175,10 @@ def build_trainer(
     if context.rank == 0:
         journal.continue_from(Position() if resume is None else resume.position)
     theirs = [component.build(**context.needs()) for component in config.callbacks]
+    if resume is None and config.model.init_from is not None:
+        from espnet3_core.train.first_score import FirstScore
+
+        theirs.append(FirstScore(context))
     bar = [progress] if arguments.pop("enable_progress_bar", True) else []
     arguments["callbacks"] = [
         Watchdog(context.experiment.ranks, context.experiment.log(context.stage.name), config.watchdog),
@@ -179,6 +198,8 @@ def build_trainer(
     arguments.update(use_distributed_sampler=False, enable_progress_bar=bool(bar))
     if resume is not None:
         arguments["num_sanity_val_steps"] = 0
+    elif config.model.init_from is not None:
+        arguments.setdefault("num_sanity_val_steps", -1)
     return _make_trainer(_trainer_class(config), arguments)
 
 

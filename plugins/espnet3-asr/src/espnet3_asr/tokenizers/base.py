@@ -116,6 +116,11 @@ class BaseTokenizer(ABC):
             twice = sorted({token for token in self.tokens if token in seen or seen.add(token)})  # type: ignore[func-returns-value]
             raise UserError(f"{place}: tokens occur twice: {', '.join(map(repr, twice[:5]))}")
 
+    def _add(self, tokens: Iterable[str]) -> None:
+        """Put new tokens before the sentence boundary."""
+        self._require_ready()
+        self._set_tokens([*self.tokens[2:-1], *(token for token in tokens if token not in self._ids)])
+
     def _require_ready(self) -> None:
         if not self.tokens:
             raise UserError(

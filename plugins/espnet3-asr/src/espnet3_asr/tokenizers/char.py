@@ -38,6 +38,10 @@ class CharTokenizer(BaseTokenizer):
         kept.discard(" ")
         self._set_tokens([SPACE, *self.config.user_symbols, *sorted(kept)])
 
+    def extend(self, texts: Iterable[str]) -> None:
+        """Add the characters that texts have and the vocabulary has not, at its end, in code order."""
+        self._add(sorted({symbol for text in texts for symbol in self._split(text)} - {" "}))
+
     def _covering(self, counts: Counter[str]) -> set[str]:
         wanted = self.config.character_coverage * counts.total()
         kept: set[str] = set()

@@ -39,6 +39,11 @@ class WordTokenizer(BaseTokenizer):
             words = words[: self.config.vocab_size - SPECIAL_TOKENS - len(self.config.user_symbols)]
         self._set_tokens([*self.config.user_symbols, *sorted(words)])
 
+    def extend(self, texts: Iterable[str]) -> None:
+        """Add the words that texts have and the vocabulary has not, at its end, in alphabetical order."""
+        words = {word for text in texts for word in self.normalize(text).split()}
+        self._add(sorted(words - {BLANK, UNKNOWN, BOUNDARY}))
+
     def encode(self, text: str) -> list[int]:
         """Ids of the words; unknown ones get ``unk_id``."""
         self._require_ready()
