@@ -7,6 +7,8 @@ from typing import Any
 import jiwer
 import torch
 from espnet3_asr.searches.encoding import encode
+from espnet3_asr.tokenizers.config import LexiconTokenizerConfig
+from espnet3_asr.tokenizers.lexicon import LexiconTokenizer
 from espnet3_core.manager import HEAVY_MODULES
 from espnet3_core.testing import (
     MetricConformance,
@@ -95,6 +97,29 @@ class TestJointBeam(Search):
     name = "asr/joint_beam"
     config = {"beam_size": 3, "nbest": 2, "max_length_ratio": -6.0}
     variants = ({"ctc_weight": 1.0}, {"ctc_weight": 0.0})
+
+
+WORDS = ["aa", "ab", "bad", "face", "gehi"]
+SPELLED = {word: " ".join(word) for word in WORDS}
+
+
+def lexicon() -> LexiconTokenizer:
+    """Words of letters: as many tokens as the kit's models have."""
+    tokenizer = LexiconTokenizer(LexiconTokenizerConfig(words=SPELLED))
+    tokenizer.train(WORDS)
+    return tokenizer
+
+
+class TestCTCLexicon(Search):
+    name = "asr/ctc_lexicon"
+    needs = {"tokenizer": lexicon()}
+
+
+class TestLexicon(TokenizerConformance):
+    name = "asr/lexicon"
+    config = {"words": SPELLED}
+    texts = ["bad ab face", "gehi", " ".join(WORDS)]
+    choices = True
 
 
 class TestChar(TokenizerConformance):
