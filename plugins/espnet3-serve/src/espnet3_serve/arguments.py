@@ -30,7 +30,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--keys", type=Path, metavar="FILE",
-        help="bearer keys, one a line; further ones in $ESPNET3_SERVE_KEYS, separated by commas (default: none)",
+        help="bearer keys, one a line; further ones in $ESPNET3_SERVE_KEYS, between commas (default: none)",
     )  # fmt: skip
     group = parser.add_argument_group("limits")
     group.add_argument(

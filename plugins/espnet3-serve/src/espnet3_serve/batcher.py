@@ -102,10 +102,12 @@ class Batcher(Generic[Item, Outcome]):
                     entry.future.set_result(outcome)
 
     async def _collect(self) -> list[_Waiting[Item, Outcome]]:
+        """What is to be computed next; what came during the last computation has waited long enough."""
+        loop = asyncio.get_running_loop()
+        wait = self._wait if self._queue.empty() else 0.0
         batch: list[_Waiting[Item, Outcome]] = []
         while len(batch) < self._size:
-            left = batch[0].since + self._wait - asyncio.get_running_loop().time() if batch else None
-            entry = await self._next(left)
+            entry = await self._next(batch[0].since + wait - loop.time() if batch else None)
             if entry is None:
                 break
             if not entry.future.done():

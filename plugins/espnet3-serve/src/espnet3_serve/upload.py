@@ -96,7 +96,7 @@ async def file_of(form: FormData, limits: Limits) -> bytes:
     return content
 
 
-def decode(content: bytes, sample_rate: int | None, limits: Limits) -> Samples:
+def decode(content: bytes, sample_rate: int, limits: Limits) -> Samples:
     """Samples of an uploaded file, mono, at the model's rate. The file's name plays no part.
 
     Raises:

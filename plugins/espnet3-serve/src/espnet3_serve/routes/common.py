@@ -29,7 +29,7 @@ WORK_REFUSALS: dict[int | str, dict[str, Any]] = {
 }
 
 
-def service_of(request: Request) -> Service:
+async def service_of(request: Request) -> Service:
     """What answers the requests of the app."""
     service: Service = request.app.state.service
     return service
@@ -38,7 +38,7 @@ def service_of(request: Request) -> Service:
 Serving = Annotated[Service, Depends(service_of)]
 
 
-def authorised(
+async def authorised(
     service: Serving, shown: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]
 ) -> None:
     """Let in who shows a key.

@@ -15,6 +15,7 @@ from pydantic import BaseModel, Field, ValidationError
 from starlette.responses import Response
 
 from espnet3_serve.errors import APIError
+from espnet3_serve.limits import Limits
 from espnet3_serve.routes.common import WORK_REFUSALS, Began, Serving, authorised
 from espnet3_serve.service import Served
 from espnet3_serve.upload import decode, fields_of, file_of, read_form
@@ -30,9 +31,11 @@ class TranscriptionForm(BaseModel):
     model: str = Field(description="One of the names that GET /v1/models lists.")
     response_format: Literal["json", "text", "srt", "verbose_json", "vtt"] = "json"
     timestamp_granularities: list[Literal["word", "segment"]] = Field(
-        default=["segment"], alias=GRANULARITIES, description="What verbose_json gives times of."
+        default=["segment"],
+        alias="timestamp_granularities[]",
+        description="What verbose_json gives times of.",
     )
-    language: str | None = Field(default=None, description="ISO 639-1; one that the model knows.")
+    language: str | None = Field(default=None, description="ISO 639-1, one of the model's.")
     prompt: str | None = Field(default=None, description="Ignored.")
     temperature: float = Field(default=0.0, description="Ignored.")
     stream: bool = Field(default=False, description="Only false.")
@@ -129,13 +132,18 @@ async def transcribe(request: Request, service: Serving, began: Began) -> Respon
     _check_language(served, wanted.language)
     content = await file_of(form, service.limits)
     rate = served.sample_rate
-    samples = await service.in_thread(decode, content, rate, service.limits)
-    pieces = await service.in_thread(cut, samples, rate, service.limits.piece)
+    samples, pieces = await service.in_thread(_samples, content, rate, service.limits)
     service.meters.audio.labels(served.name).inc(len(samples) / rate)
     work = served.compute([samples[start:end] for start, end in pieces], "file")
     results = await service.within(work, began, 503)
     spans = [(start / rate, end / rate) for start, end in pieces]
     return _answer(wanted, served, Transcript.of("file", len(samples) / rate, spans, results), results)
+
+
+def _samples(content: bytes, rate: int, limits: Limits) -> tuple[Samples, list[tuple[int, int]]]:
+    """The recording, and where it is cut into pieces that the model takes."""
+    samples = decode(content, rate, limits)
+    return samples, cut(samples, rate, limits.piece)
 
 
 def _validated(fields: dict[str, Any]) -> TranscriptionForm:
