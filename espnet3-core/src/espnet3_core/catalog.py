@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from espnet3_core.discovery import Entry
@@ -266,6 +267,28 @@ class Catalog:
         scheme = uri.partition("://")[0]
         raise UserError(
             f"{uri}: no installed plugin reads {scheme}:// addresses", hint=f"pip install espnet3-{scheme}"
+        )
+
+    def fetch_bundle(self, uri: str, directory: Path) -> None:
+        """Fill a folder with the bundle at an address, by the first plugin that knows it.
+
+        Raises:
+            UserError: No plugin knows the scheme, or the one that does fails.
+        """
+        for plugin, result, error in self.manager.call("espnet3_fetch_bundle", uri=uri, directory=directory):
+            if isinstance(error, UserError):
+                raise error
+            if error is not None:
+                raise PluginError(
+                    f"{uri}: plugin {plugin.entry.namespace} could not fetch it: {error}"
+                ) from error
+            if result:
+                return
+        scheme = uri.partition("://")[0]
+        package = {"hf": "espnet3-hub"}.get(scheme, f"espnet3-{scheme}")
+        raise UserError(
+            f"{uri}: no installed plugin fetches bundles from {scheme}:// addresses",
+            hint=f"pip install {package}",
         )
 
     def _notify(self, hook: str, context: Any) -> None:

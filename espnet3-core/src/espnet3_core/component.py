@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
+
+TRAINING_ONLY: Mapping[str, Any] = MappingProxyType({"training_only": True})
+"""Metadata of a field that plays no part after training: ``field(default=None, metadata=TRAINING_ONLY)``.
+Packed models have its default in its place."""
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ plugins are loaded.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pluggy
@@ -354,4 +355,29 @@ def espnet3_resolve_source(uri: str) -> Any:
         @hookimpl
         def espnet3_resolve_source(uri):
             return Podcasts(uri) if uri.startswith("acme://") else None
+    """
+
+
+@hookspec(firstresult=True)
+def espnet3_fetch_bundle(uri: str, directory: Path) -> bool | None:
+    """Download the bundle at an address (``hf://org/name@revision``) into a folder; False or None when the
+    address is another plugin's.
+
+    The folder may hold what an earlier attempt left, to go on from. Core checks what is there afterwards
+    (names, hashes, contents) and keeps it in its cache, so the plugin is asked once per address: it refuses
+    addresses without a revision, whose contents would change. Nothing but the bundle's files may be left in
+    the folder: the manifest lists them.
+
+    Args:
+        uri: Address; it contains ``://``, and is not http.
+        directory: An existing folder.
+
+    Example::
+
+        @hookimpl
+        def espnet3_fetch_bundle(uri, directory):
+            if not uri.startswith("acme://"):
+                return None
+            download_all(uri, directory)
+            return True
     """

@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from espnet3_core.fields import FieldDeclaration
+
 
 @dataclass(frozen=True)
 class Alias:
@@ -180,6 +182,8 @@ class SystemSpec:
         schemas: ``module:Dataclass`` per role where it differs from core's own role schema.
         provides: Runtime needs that the stages fill for top-level components.
         tasks: Tasks it serves.
+        inputs: What its models take; the first is what a call is about. Bundles, servers and pages read it.
+        outputs: What they give.
     """
 
     name: str
@@ -189,6 +193,8 @@ class SystemSpec:
     summary: str = ""
     tasks: tuple[str, ...] = ()
     aliases: tuple[Alias, ...] = ()
+    inputs: tuple[FieldDeclaration, ...] = ()
+    outputs: tuple[FieldDeclaration, ...] = ()
 
     @property
     def roles(self) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from espnet3_asr.system import RECOGNITION
 from espnet3_core import load
 from espnet3_core.bundle.stage import pack_model
 from espnet3_core.catalog import current_catalog
@@ -43,7 +44,7 @@ def context_of(
         "inference": validate(InferenceConfig, inference or INFERENCE, "inference"),
         "publication": validate(PublicationConfig, {"title": "Tiny", "language": ["en"]}, "publication"),
     }
-    recipe: Any = SimpleNamespace(directory=directory, system=SimpleNamespace(name="asr/recognition"))
+    recipe: Any = SimpleNamespace(directory=directory, system=RECOGNITION)
     configs: Any = {role: SimpleNamespace(config=config) for role, config in roles.items()}
     return StageContext(recipe, Experiment(directory / "exp"), PACK_MODEL, {}, current_catalog(), configs)
 
@@ -132,7 +133,7 @@ def test_own_code_is_refused(context: StageContext, tmp_path: Path) -> None:
     training = {**TRAINING, "model": {"_target_": "src.model.Mine"}}
     with pytest.raises(UserError, match=r"src\.model\.Mine is chosen by import path") as caught:
         pack_model(context_of(tmp_path, training))
-    assert "package it as a plugin" in str(caught.value)
+    assert f"espnet3 plugin from-recipe {tmp_path} NAME" in str(caught.value)
 
 
 def test_bundles_that_cannot_be_used(context: StageContext) -> None:
@@ -146,15 +147,12 @@ def test_bundles_that_cannot_be_used(context: StageContext) -> None:
     with_parts({"kind": "module", "name": "acme/x", "distribution": "espnet3-acme", "version": "2.0"})
     with pytest.raises(UserError, match="needs espnet3-acme, which is not installed") as caught:
         load(context.experiment.bundle)
-    assert caught.value.hint == "pip install 'espnet3-acme>=2.0'"
+    assert caught.value.hint == "pip install 'espnet3-acme>=2.0,<3'"
     path.write_text(json.dumps(manifest))
     config = context.experiment.bundle / "config.json"
     config.write_text(config.read_text().replace("asr/ctc_greedy", "asr/ctc_greedz"))
     with pytest.raises(UserError, match="another SHA-256"):
         load(context.experiment.bundle)
-    config.write_text('{"model": {"_target_": "os.system", "command": "true"}}')
-    with pytest.raises(UserError, match="chosen by import path"):
-        load(context.experiment.bundle, verify=False)
 
 
 def test_weights_of_another_model(context: StageContext) -> None:

@@ -2,81 +2,69 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from espnet3_core.build import registered_of
+from espnet3_core.bundle.config import BundleConfig
+from espnet3_core.bundle.foreign import foreign
 from espnet3_core.component import Component
 from espnet3_core.config.effective import effective
+from espnet3_core.config.schema import Part, examine
 from espnet3_core.discovery import distribution_version
-from espnet3_core.errors import CheckFailed, Finding
+from espnet3_core.errors import CheckFailed
+from espnet3_core.fields import FieldDeclaration
 
 
-def bundle_config(training: Any, inference: Any, recipe: Path) -> dict[str, Any]:
-    """``config.json``: the nodes that loading builds.
+def bundle_config(
+    training: Any,
+    inference: Any,
+    recipe: Path,
+    inputs: Sequence[FieldDeclaration] = (),
+    tokenizer: Component | None = None,
+) -> dict[str, Any]:
+    """``config.json``: the nodes that loading builds, without what only training uses.
 
     Args:
         training: Role ``training``.
         inference: Role ``inference``.
         recipe: The recipe's folder, to which paths in the configuration are relative.
+        inputs: What the model takes: transforms of texts are left out when none goes in.
+        tokenizer: The tokenizer; None for that of ``training``.
 
     Raises:
         CheckFailed: Parts are the recipe's own code, or files outside of the bundle.
     """
     parts: dict[str, Any] = {
         "model": training.model,
-        "tokenizer": training.tokenizer,
+        "tokenizer": tokenizer or training.tokenizer,
         "collator": training.collator,
-        "preprocess": training.dataset.preprocess,
+        "preprocess": list(_needed(training.dataset.preprocess, inputs)),
         "search": inference.search,
+        "batch": inference.batch,
     }
-    config = {key: effective(part) for key, part in parts.items()}
-    config["batch"] = effective(inference.batch)
+    config = {key: effective(part, training=False) for key, part in parts.items()}
     findings = [finding for key in parts for finding in foreign(config[key], key, recipe)]
     if findings:
         raise CheckFailed(findings)
     return {"sample_rate": training.dataset.sample_rate, "seed": training.seed, **config}
 
 
-def foreign(node: Any, key: str, recipe: Path | None) -> Iterator[Finding]:
-    """What a bundle must not hold: import paths, interpolations, and paths of files elsewhere."""
-    if isinstance(node, Mapping):
-        if "_target_" in node:
-            yield Finding(
-                message=f"{node['_target_']} is chosen by import path, and a bundle holds names only",
-                key=key,
-                hint="package it as a plugin and choose it by name",
-            )
-        for name, value in node.items():
-            if name not in ("_target_", "name"):
-                yield from foreign(value, f"{key}.{name}", recipe)
-    elif isinstance(node, (list, tuple)):
-        for number, value in enumerate(node):
-            yield from foreign(value, f"{key}.{number}", recipe)
-    elif isinstance(node, str) and "${" in node:
-        yield Finding(message=f"{node!r} is an interpolation, and a bundle holds plain values", key=key)
-    elif isinstance(node, str) and recipe is not None and _is_path(node, recipe):
-        yield Finding(
-            message=f"{node!r} is a file or folder that the bundle would not hold",
-            key=key,
-            hint="pack with an inference configuration that does without it",
-        )
+def _needed(transforms: Sequence[Component], inputs: Sequence[FieldDeclaration]) -> Iterator[Component]:
+    """Transforms of what goes into the model. References are not there any more."""
+    kinds = {field.kind for field in inputs} or {"audio"}
+    for component in transforms:
+        domain = registered_of(component).role if component.name is not None else None
+        if domain is None or domain in kinds:
+            yield component
 
 
-def _is_path(text: str, recipe: Path) -> bool:
-    try:
-        return ("/" in text or text.count(".") == 1) and text.strip("./") != "" and (recipe / text).exists()
-    except OSError:
-        return False
-
-
-def providers(*parts: Any) -> list[dict[str, str]]:
-    """The registered components in configurations, nested ones included, with who provides them."""
+def providers(config: Mapping[str, Any]) -> list[dict[str, str]]:
+    """The registered components in a bundle's configuration, nested ones included, with who provides them."""
     found = {}
-    for component in _components(parts):
-        entry = registered_of(component)
+    for part in _parts(config):
+        entry = registered_of(part.component)
         found[entry.kind, entry.name] = {
             "kind": entry.kind,
             "name": entry.name,
@@ -86,20 +74,11 @@ def providers(*parts: Any) -> list[dict[str, str]]:
     return [found[key] for key in sorted(found)]
 
 
-def _components(value: Any) -> Iterator[Component]:
-    if isinstance(value, Component):
-        if value.name is not None:
-            yield value
-            yield from _components(value.config)
-    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
-        for item in dataclasses.fields(value):
-            yield from _components(getattr(value, item.name))
-    elif isinstance(value, Mapping):
-        for item in value.values():
-            yield from _components(item)
-    elif isinstance(value, (list, tuple)):
-        for item in value:
-            yield from _components(item)
+def _parts(config: Mapping[str, Any]) -> list[Part]:
+    report = examine(BundleConfig, config, "config")
+    if report.findings:
+        raise CheckFailed(report.findings)
+    return report.parts
 
 
 def core_versions() -> dict[str, str]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import secrets
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,13 +11,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from espnet3_core.bundle.card import card
+from espnet3_core.bundle.check import check_bundle, check_config
 from espnet3_core.bundle.manifest import CARD, CONFIG, MANIFEST, TOKENIZER, WEIGHTS, Manifest, describe_files
+from espnet3_core.bundle.sample import Sample, write_sample
+from espnet3_core.bundle.weights import serialize
+from espnet3_core.data.lock import file_lock
 from espnet3_core.files import (
     atomic_write_bytes,
     atomic_write_json,
     atomic_write_text,
     disk_errors,
     make_directory,
+    sync_directory,
 )
 
 if TYPE_CHECKING:
@@ -32,6 +35,7 @@ def write_bundle(
     config: Mapping[str, Any],
     weights: Mapping[str, Tensor],
     tokenizer: Any = None,
+    sample: Sample | None = None,
 ) -> Manifest:
     """Write a bundle; it stands complete under its name, or what stood there before stays.
 
@@ -39,16 +43,17 @@ def write_bundle(
 
     Args:
         target: The folder; one that exists is replaced.
-        manifest: All of it but ``files``.
+        manifest: All of it but ``files`` and ``sample``.
         config: ``config.json``.
         weights: The model's state dict.
         tokenizer: Has ``save(directory)``; None for models without.
+        sample: Run through the packed model; what comes of it goes into the manifest.
 
     Returns:
-        The manifest with its files.
+        The whole manifest.
 
     Raises:
-        UserError: The disk is full or read-only.
+        UserError: The disk is full or read-only, or a part writes files that bundles do not hold.
     """
     with _replacing(target) as directory:
         atomic_write_bytes(directory / WEIGHTS, serialize(weights))
@@ -56,60 +61,56 @@ def write_bundle(
         if tokenizer is not None:
             with disk_errors(directory):
                 tokenizer.save(directory / TOKENIZER)
+        if sample is not None:
+            manifest = replace(manifest, sample=_replayed(directory, manifest, sample))
+        atomic_write_text(directory / CARD, card(manifest))
         manifest = replace(manifest, files=describe_files(directory))
         atomic_write_json(directory / MANIFEST, manifest.to_dict())
-        atomic_write_text(directory / CARD, card(manifest))
+        check_bundle(directory)
+        _sync(directory)
     return manifest
 
 
-def serialize(weights: Mapping[str, Tensor]) -> bytes:
-    """A state dict as safetensors; tied tensors are written under each of their names."""
-    from safetensors.torch import save
-    from torch import Tensor
+def _replayed(directory: Path, manifest: Manifest, sample: Sample) -> dict[str, Any]:
+    from espnet3_core.bundle.model import LoadedModel
 
-    tensors = {
-        name: value.detach().cpu().contiguous().clone()
-        for name, value in sorted(weights.items())
-        if isinstance(value, Tensor)
-    }
-    # One entry only: safetensors does not keep the order of several, and equal weights must be equal bytes.
-    return bytes(save(tensors, metadata={"format": "pt"}))
+    return write_sample(directory, LoadedModel(directory, manifest, check_config(directory), "cpu"), sample)
 
 
-def weights_metadata(path: Path) -> dict[str, Any]:
-    """What the header of a weights file says (epoch, step …); empty for other files."""
-    if path.suffix != ".safetensors":
-        return {}
-    from safetensors import safe_open
-
-    with safe_open(str(path), framework="pt") as file:
-        header: dict[str, str] = file.metadata() or {}
-    return {key: _parsed(value) for key, value in sorted(header.items()) if key != "format"}
-
-
-def _parsed(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
+def _sync(directory: Path) -> None:
+    """Bring to the disk what a tokenizer wrote in its own way, before the folder gets its name."""
+    for path in directory.rglob("*"):
+        if path.is_dir():
+            sync_directory(path)
+            continue
+        with path.open("rb") as stream:
+            os.fsync(stream.fileno())
+    sync_directory(directory)
 
 
 @contextmanager
 def _replacing(target: Path) -> Iterator[Path]:
-    """A temporary folder beside ``target`` that takes its place when the block ends well."""
-    mark = f"{os.getpid()}.{secrets.token_hex(4)}"
-    fresh = target.with_name(f".{target.name}.{mark}.tmp")
-    former = target.with_name(f".{target.name}.{mark}.old")
-    make_directory(fresh)
-    try:
-        yield fresh
-        with disk_errors(target):
-            if target.exists():
-                target.rename(former)
-            fresh.rename(target)
-    except BaseException:
-        if former.exists() and not target.exists():
-            former.rename(target)
+    """A folder beside ``target`` that takes its place when the block ends well.
+
+    Names are fixed, so that the next packing removes what a killed one left. A kill between the two renames
+    leaves no bundle under the name, never half of one.
+    """
+    fresh, former = target.with_name(f".{target.name}.new"), target.with_name(f".{target.name}.old")
+    make_directory(target.parent)
+    with file_lock(target.with_name(f".{target.name}.lock")):
         shutil.rmtree(fresh, ignore_errors=True)
-        raise
-    shutil.rmtree(former, ignore_errors=True)
+        shutil.rmtree(former, ignore_errors=True)
+        make_directory(fresh)
+        try:
+            yield fresh
+            with disk_errors(target):
+                if target.exists():
+                    target.rename(former)
+                fresh.rename(target)
+        except BaseException:
+            if former.exists() and not target.exists():
+                former.rename(target)
+            shutil.rmtree(fresh, ignore_errors=True)
+            raise
+        sync_directory(target.parent)
+        shutil.rmtree(former, ignore_errors=True)

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -37,37 +41,62 @@ class Hypothesis:
     score: float | None = None
 
 
+@dataclass(frozen=True, eq=False)
+class Waveform:
+    """Audio that a model made.
+
+    Attributes:
+        samples: ``(samples,)`` float32, full scale 1.
+        sample_rate: In Hz.
+    """
+
+    samples: NDArray[np.float32]
+    sample_rate: int
+
+    @property
+    def seconds(self) -> float:
+        """Duration."""
+        return len(self.samples) / self.sample_rate
+
+
 @dataclass(frozen=True)
 class Result:
     """What the model says about one utterance.
 
     Attributes:
-        id: File name, or number of the array.
+        id: File name, or number of the input.
         text: Best text; empty when nothing was said, or when the model gives no text.
         tokens: Tokens of the best text.
+        times: Start and end of each token in seconds; empty when the search gives none.
         score: Natural logarithm of what the search maximizes.
         words: Words with times; empty when the search gives none.
         nbest: Best first; empty when the search gives none.
-        seconds: Duration of the audio.
-        fields: All that the model returned.
+        audio: The audio that the model made; None when it makes none.
+        seconds: Duration of the audio that went in.
+        fields: All that the model returned, but audio.
     """
 
     id: str
     text: str = ""
     tokens: tuple[str, ...] = ()
+    times: tuple[tuple[float, float], ...] = ()
     score: float | None = None
     words: tuple[Word, ...] = ()
     nbest: tuple[Hypothesis, ...] = ()
+    audio: Waveform | None = None
     seconds: float = 0.0
     fields: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def of(cls, name: str, seconds: float, record: Mapping[str, Any]) -> Result:
-        """A result from the dict that a search returned."""
+    def of(
+        cls, name: str, seconds: float, record: Mapping[str, Any], audio: Waveform | None = None
+    ) -> Result:
+        """A result from the dict that a model or a search returned."""
         return cls(
             id=name,
             text=record.get("text", ""),
             tokens=tuple(record.get("tokens", ())),
+            times=tuple((entry["start"], entry["end"]) for entry in record.get("token_times", ())),
             score=record.get("score"),
             words=tuple(
                 Word(entry["word"], entry["start"], entry["end"]) for entry in record.get("words", ())
@@ -76,6 +105,7 @@ class Result:
                 Hypothesis(entry["text"], tuple(entry.get("tokens", ())), entry.get("score"))
                 for entry in record.get("nbest", ())
             ),
+            audio=audio,
             seconds=seconds,
             fields=dict(record),
         )

@@ -10,21 +10,31 @@ from espnet3_core.component import Component
 from espnet3_core.config.fields import default_of
 
 
-def effective(value: Any) -> Any:
-    """A validated configuration as plain containers, defaults of named components included."""
+def effective(value: Any, *, training: bool = True) -> Any:
+    """A validated configuration as plain containers, defaults of named components included.
+
+    Args:
+        value: The configuration.
+        training: False puts the default in the place of what only training uses (SpecAugment).
+    """
     if isinstance(value, Component):
         if value.name is None:
             return value.to_node()
         config = value.config
-        return {"name": value.name, **(effective(config) if config is not None else {})}
+        options = effective(config, training=training) if config is not None else {}
+        return {"name": value.name, **options}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {
-            item.name: effective(getattr(value, item.name)) for item in dataclasses.fields(value) if item.init
+            item.name: _plain(default_of(item))
+            if item.metadata.get("training_only") and not training
+            else effective(getattr(value, item.name), training=training)
+            for item in dataclasses.fields(value)
+            if item.init
         }
     if isinstance(value, Mapping):
-        return {key: effective(item) for key, item in value.items()}
+        return {key: effective(item, training=training) for key, item in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
-        return [effective(item) for item in value]
+        return [effective(item, training=training) for item in value]
     if value is None or isinstance(value, (str, int, float, bool)):
         return value
     return str(value)

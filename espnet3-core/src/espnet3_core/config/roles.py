@@ -261,6 +261,9 @@ class PublicationConfig:
     """Licence of the weights."""
     language: list[str] = field(default_factory=list)
     """Languages (ISO 639-1)."""
+    sample: str | None = "test"
+    """What ``espnet3 verify`` replays: ``test`` is an utterance of about three seconds of the first test set,
+    a path is an audio file; null packs none (where test data may not be given away, for example)."""
     upload: Annotated[Component, Slot("publisher")] | None = None
     """Publisher for stage upload_model."""
 

@@ -104,10 +104,10 @@ PACK_MODEL = StageSpec(
     name="pack_model",
     run="espnet3_core.bundle.stage:pack_model",
     roles=("training", "inference", "publication"),
-    inputs=("publication", "inference.checkpoint", "inference.search"),
+    inputs=("publication", "inference.checkpoint", "inference.search", "inference.batch"),
     neutral=("publication.upload",),
     after=("train_tokenizer", "train", "measure"),
-    outputs=("bundle",),
+    outputs=("bundle/manifest.json",),
     summary="put model, tokenizer and configuration into one folder",
 )
 

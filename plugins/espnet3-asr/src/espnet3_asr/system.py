@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from espnet3_core.fields import FieldDeclaration
 from espnet3_core.recipe.stages import (
     COLLECT_STATS,
     CREATE_DATASET,
@@ -29,4 +30,10 @@ RECOGNITION = SystemSpec(
     provides=("vocab_size", "tokenizer", "sample_rate", "stats", "seed"),
     summary="Speech recognition: audio to text, with times",
     tasks=("asr",),
+    inputs=(FieldDeclaration("speech", "audio", "one utterance"),),
+    outputs=(
+        FieldDeclaration("text", "text", "what was said"),
+        FieldDeclaration("words", "segments", "words with their times", optional=True),
+        FieldDeclaration("score", "number", "log-probability of the search", optional=True),
+    ),
 )

@@ -53,12 +53,8 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tokenizer.train(["one two three"])
     torch.manual_seed(3)
     model = training.model.build(sample_rate=RATE, tokenizer=tokenizer, vocab_size=len(tokenizer))
-    manifest = Manifest(
-        system="asr/recognition",
-        sample_rate=RATE,
-        components=providers(training.model, training.tokenizer, training.collator, inference.search),
-    )
     config = bundle_config(training, inference, folder)
+    manifest = Manifest(system="asr/recognition", sample_rate=RATE, components=providers(config))
     write_bundle(folder / "exp" / "a" / "bundle", manifest, config, model.state_dict(), tokenizer)
     return folder / "exp" / "a" / "bundle"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from espnet3_core.component import Component, Slot
+from espnet3_core.component import TRAINING_ONLY, Component, Slot
 from espnet3_speech.ranges import check_shares
 
 
@@ -17,7 +17,9 @@ class EncoderStackConfig:
         default_factory=lambda: Component(name="speech/log_mel", slot=Slot("module", "frontend"))
     )
     """Audio to features."""
-    specaugment: Annotated[Component, Slot("transform", "features")] | None = None
+    specaugment: Annotated[Component, Slot("transform", "features")] | None = field(
+        default=None, metadata=TRAINING_ONLY
+    )
     """Masks on the features, in training only."""
     normalizer: Annotated[Component, Slot("module", "normalizer")] | None = field(
         default_factory=lambda: Component(name="speech/utterance_mvn", slot=Slot("module", "normalizer"))

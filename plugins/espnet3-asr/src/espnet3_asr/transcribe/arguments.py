@@ -19,7 +19,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model",
         metavar="BUNDLE",
-        help="folder of a packed model (default: $ESPNET3_ASR_MODEL, else the only exp/*/bundle here)",
+        help="packed model: folder, zip or address (default: $ESPNET3_ASR_MODEL, else the only exp/*/bundle here)",
     )
     parser.add_argument(
         "--format",

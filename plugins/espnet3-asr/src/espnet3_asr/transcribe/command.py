@@ -68,7 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
     return EXIT_USER if failed else 0
 
 
-def find_bundle(chosen: str | None) -> Path:
+def find_bundle(chosen: str | None) -> str:
     """The model: as chosen, from the environment, or the only one in the working directory's experiments.
 
     Raises:
@@ -76,10 +76,10 @@ def find_bundle(chosen: str | None) -> Path:
     """
     name = chosen or os.environ.get(MODEL_VARIABLE)
     if name:
-        return Path(name)
+        return name
     found = sorted(path.parent for path in Path().glob("exp/*/bundle/manifest.json"))
     if len(found) == 1:
-        return found[0]
+        return str(found[0])
     if found:
         raise UserError(
             f"there are {len(found)} models here: {', '.join(map(str, found))}",
@@ -87,7 +87,7 @@ def find_bundle(chosen: str | None) -> Path:
         )
     raise UserError(
         "no model was chosen, and there is no exp/*/bundle here",
-        hint=f"--model FOLDER or ${MODEL_VARIABLE}; `espnet3 run RECIPE --stages pack_model` makes one",
+        hint=f"--model BUNDLE or ${MODEL_VARIABLE}; `espnet3 run RECIPE --stages pack_model` makes one",
     )
 
 
