@@ -17,7 +17,7 @@ from espnet3_serve.keys import read_keys
 from espnet3_serve.limits import Limits
 
 if TYPE_CHECKING:
-    from espnet3_core.bundle.load import LoadedModel
+    from espnet3_core.bundle.model import LoadedModel
 
 _NAMED = re.compile(r"([\w.-]+(?:/[\w.-]+)?)=(.+)")
 

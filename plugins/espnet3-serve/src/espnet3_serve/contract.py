@@ -1,15 +1,17 @@
-"""What the server asks of a bundle: which kinds of values it takes and gives, and how results say them."""
+"""What the server asks of a bundle: which kinds of values it takes and gives, and how it is called."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 if TYPE_CHECKING:
-    from espnet3_core.bundle.load import LoadedModel
+    from espnet3_core.bundle.model import LoadedModel
     from espnet3_core.bundle.results import Result
+
+Inputs = Mapping[str, Any]
+"""The inputs of one utterance by the names that the bundle declares: samples at the model's rate, a text,
+a number."""
 
 
 def gives(model: LoadedModel, kind: str) -> bool:
@@ -17,10 +19,23 @@ def gives(model: LoadedModel, kind: str) -> bool:
 
     Bundles without declarations are recognisers: there was nothing else to pack before there were any.
     """
-    declared: Any = getattr(model.manifest, "outputs", None)
-    return kind in {field.kind for field in declared} if declared else kind == "text"
+    kinds = {declared.kind for declared in model.outputs} or {"text"}
+    return kind in kinds
 
 
-def spoken(result: Result) -> tuple[NDArray[np.float32], int]:
-    """Samples of shape (samples,), full scale 1, and their rate in Hz, of a result that is audio."""
-    raise NotImplementedError
+def input_named(model: LoadedModel, *names: str) -> str | None:
+    """The first of these inputs that a model declares."""
+    declared = {item.name for item in model.inputs}
+    return next((name for name in names if name in declared), None)
+
+
+def compute(model: LoadedModel, utterances: Sequence[Inputs]) -> list[Result]:
+    """Results of utterances that have the same inputs, in order.
+
+    Raises:
+        UserError: The model cannot process one of them.
+    """
+    first = model.inputs[0].name
+    columns = {name: [utterance[name] for utterance in utterances] for name in utterances[0]}
+    values = columns.pop(first)
+    return model.batch(values, sample_rate=model.sample_rate, **columns)

@@ -20,7 +20,7 @@ from espnet3_serve.service import Service
 if TYPE_CHECKING:
     from types import FrameType
 
-    from espnet3_core.bundle.load import LoadedModel
+    from espnet3_core.bundle.model import LoadedModel
 
 
 class _Server(uvicorn.Server):

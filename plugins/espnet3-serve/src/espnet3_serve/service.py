@@ -8,13 +8,14 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from espnet3_core.errors import UserError
 from espnet3_core.names import did_you_mean
 
 from espnet3_serve.batcher import Batcher
-from espnet3_serve.contract import gives
+from espnet3_serve.contract import Inputs, compute, gives
 from espnet3_serve.errors import APIError, failure
 from espnet3_serve.gate import Gate
 from espnet3_serve.keys import Keys
@@ -22,7 +23,7 @@ from espnet3_serve.limits import Limits
 from espnet3_serve.meters import Meters
 
 if TYPE_CHECKING:
-    from espnet3_core.bundle.load import LoadedModel
+    from espnet3_core.bundle.model import LoadedModel
     from espnet3_core.bundle.results import Result
 
 T = TypeVar("T")
@@ -35,13 +36,13 @@ class Served:
     Attributes:
         name: What clients call it.
         model: The bundle.
-        batcher: Computes its items: samples at the model's rate, or texts.
+        batcher: Computes utterances.
         created: When it was loaded, in seconds since 1970.
     """
 
     name: str
     model: LoadedModel
-    batcher: Batcher[Any, Result]
+    batcher: Batcher[Inputs, Result]
     created: int = field(default_factory=lambda: int(time.time()))
 
     @property
@@ -49,14 +50,18 @@ class Served:
         """Rate in Hz at which the model works."""
         return self.model.sample_rate or 16_000
 
-    async def compute(self, items: Sequence[Any], param: str) -> list[Result]:
-        """Results of items, in order.
+    async def compute(self, utterances: Sequence[Inputs], param: str) -> list[Result]:
+        """Results of utterances, in order.
+
+        Args:
+            utterances: Their inputs.
+            param: The parameter of the request that they come from.
 
         Raises:
             APIError: The model cannot process one of them: 400 when it says why, else 500.
         """
         try:
-            return await self.batcher.submit(items)
+            return await self.batcher.submit(utterances)
         except UserError as error:
             raise APIError.of(error, param) from None
         except Exception as error:
@@ -84,12 +89,10 @@ class Service:
         self.draining = False
         self._decoders = ThreadPoolExecutor(max(1, processors()), thread_name_prefix="decoder")
 
-    def _batcher(self, name: str, model: LoadedModel) -> Batcher[Any, Result]:
-        def compute(items: list[Any]) -> list[Result]:
-            return model.batch(items, sample_rate=model.sample_rate)
-
+    def _batcher(self, name: str, model: LoadedModel) -> Batcher[Inputs, Result]:
         size, wait = self.limits.batch, self.limits.wait
-        return Batcher(compute, size=size, wait=wait, observe=self.meters.batches.labels(name).observe)
+        observe = self.meters.batches.labels(name).observe
+        return Batcher(partial(compute, model), size=size, wait=wait, observe=observe)
 
     def start(self) -> None:
         """Begin to work; from within the event loop."""

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from espnet3_core.bundle.results import Result
 from espnet3_core.bundle.subtitles import to_srt, to_vtt
 from espnet3_core.bundle.transcript import Transcript
+from espnet3_core.data.audio import Samples
 from espnet3_core.data.pieces import cut
 from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, Field, ValidationError
@@ -35,7 +36,7 @@ class TranscriptionForm(BaseModel):
         alias="timestamp_granularities[]",
         description="What verbose_json gives times of.",
     )
-    language: str | None = Field(default=None, description="ISO 639-1, one of the model's.")
+    language: str | None = Field(default=None, description="ISO 639-1.")
     prompt: str | None = Field(default=None, description="Ignored.")
     temperature: float = Field(default=0.0, description="Ignored.")
     stream: bool = Field(default=False, description="Only false.")
@@ -134,8 +135,9 @@ async def transcribe(request: Request, service: Serving, began: Began) -> Respon
     rate = served.sample_rate
     samples, pieces = await service.in_thread(_samples, content, rate, service.limits)
     service.meters.audio.labels(served.name).inc(len(samples) / rate)
-    work = served.compute([samples[start:end] for start, end in pieces], "file")
-    results = await service.within(work, began, 503)
+    speech = served.model.inputs[0].name
+    utterances = [{speech: samples[start:end]} for start, end in pieces]
+    results = await service.within(served.compute(utterances, "file"), began, 503)
     spans = [(start / rate, end / rate) for start, end in pieces]
     return _answer(wanted, served, Transcript.of("file", len(samples) / rate, spans, results), results)
 
