@@ -38,4 +38,4 @@ def compute(model: LoadedModel, utterances: Sequence[Inputs]) -> list[Result]:
     first = model.inputs[0].name
     columns = {name: [utterance[name] for utterance in utterances] for name in utterances[0]}
     values = columns.pop(first)
-    return model.batch(values, sample_rate=model.sample_rate, **columns)
+    return model.batch(values, sample_rate=model.sample_rate, channels="mean", **columns)

@@ -21,16 +21,16 @@ class Keys:
     """
 
     def __init__(self, keys: Iterable[str] = ()) -> None:
-        self._digests = [_digest(key) for key in keys]
+        self._digests = [_digest(key.encode()) for key in keys]
 
     def allow(self, key: str | None) -> bool:
-        """Whether a client that shows this key may come in."""
-        shown = _digest(key or "")
+        """Whether a client that shows this key, decoded as headers are (Latin-1), may come in."""
+        shown = _digest((key or "").encode("latin-1", "replace"))
         return not self._digests or any([hmac.compare_digest(shown, known) for known in self._digests])
 
 
-def _digest(key: str) -> bytes:
-    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
+def _digest(key: bytes) -> bytes:
+    return hashlib.sha256(key).digest()
 
 
 def read_keys(path: Path | None) -> Keys:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator
 from typing import Any, Literal
 
@@ -79,11 +78,9 @@ async def _body(request: Request, service: Service) -> bytes:
 
 def _validated(body: bytes, service: Service) -> SpeechRequest:
     try:
-        wanted = SpeechRequest.model_validate(json.loads(body))
+        wanted = SpeechRequest.model_validate_json(body)
     except ValidationError as error:
         raise APIError.invalid(error) from None
-    except (ValueError, RecursionError):
-        raise APIError(400, "the body must be a JSON object with `model` and `input`, in UTF-8") from None
     if len(wanted.input) > service.limits.characters:
         problem = f"{len(wanted.input)} characters, and at most {service.limits.characters} are taken"
         raise APIError(400, f"input: has {problem}; send it in parts", param="input")

@@ -65,7 +65,7 @@ class TimedWord(BaseModel):
 
 
 class TimedSegment(BaseModel):
-    """A stretch of the recording with times in seconds; what the model does not tell is zero, null or empty."""
+    """A stretch of the recording, times in seconds; what the model does not tell is zero, null or empty."""
 
     id: int
     seek: int
