@@ -28,17 +28,22 @@ def test_formats(form, subtype):
     assert len(samples) == pytest.approx(2 * len(SPEECH), rel=0.3 if form == "MP3" else 0.001)
 
 
+def status(content: bytes) -> int:
+    """What the client is told; any other exception fails the test."""
+    try:
+        decode(content, 8000, LIMITS)
+    except APIError as error:
+        return error.status
+    return 200
+
+
 @pytest.mark.parametrize(("form", "subtype"), FORMATS)
 def test_every_truncation_is_refused_or_decoded(form, subtype):
     content = as_file(SPEECH, 8000, form, subtype)
-    refused = 0
-    for size in [*range(0, 200, 7), *range(200, len(content), max(1, len(content) // 60))]:
-        try:
-            decode(content[:size], 8000, LIMITS)
-        except APIError as error:
-            assert error.status == 400
-            refused += 1
-    assert refused >= 20
+    sizes = [*range(0, 200, 7), *range(200, len(content), max(1, len(content) // 60))]
+    found = [status(content[:size]) for size in sizes]
+    assert set(found) <= {200, 400}
+    assert found.count(400) >= 20
 
 
 def test_flipped_bytes_are_refused_or_decoded():
@@ -49,10 +54,7 @@ def test_flipped_bytes_are_refused_or_decoded():
             damaged = np.frombuffer(content, np.uint8).copy()
             places = rng.integers(0, min(len(damaged), int(rng.choice([64, 4096]))), 4)
             damaged[places] = rng.integers(0, 256, 4)
-            try:
-                decode(damaged.tobytes(), 8000, LIMITS)
-            except APIError as error:
-                assert error.status == 400
+            assert status(damaged.tobytes()) in (200, 400)
 
 
 def test_headers_that_promise_too_much():
