@@ -112,7 +112,7 @@ def test_a_port_that_is_taken():
         ) as taken:
             listen("127.0.0.1", port)
     assert "--port chooses another one" in taken.value.hint
-    with pytest.raises(UserError, match="cannot listen on 127.0.0.1:70000"):
+    with pytest.raises(UserError, match="--port 70000: there is no such port"):
         listen("127.0.0.1", 70000)
 
 

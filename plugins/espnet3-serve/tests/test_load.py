@@ -23,12 +23,11 @@ import pytest
 from serving_tools import RATE, Running, Tones, as_file, letters, serving
 
 HERE = Path(__file__).parent
+Cases = list[tuple[Path, str]]
 FSDD = HERE.parents[2] / "recipes/fsdd/asr"
 
 
-def load(
-    running: Running, model: str, cases: list[tuple[Path, str]], clients: int, amount: str
-) -> dict[str, Any]:
+def load(running: Running, model: str, cases: Cases, clients: int, amount: str) -> dict[str, Any]:
     """Run the load generator and return what it saw."""
     path = cases[0][0].parent / "cases.json"
     path.write_text(json.dumps([[str(file), text] for file, text in cases]))
@@ -49,13 +48,12 @@ def memory(running: Running) -> float:
 
 
 @pytest.fixture(scope="module")
-def tone_cases(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Path, str]]:
+def tone_cases(tmp_path_factory: pytest.TempPathFactory) -> Cases:
     """Files of several formats, rates and lengths, no two with the same text."""
     folder = tmp_path_factory.mktemp("cases")
     rng = np.random.default_rng(0)
     cases = []
     for number in range(60):
-        # Sounds that stand twice would be one long one to nobody: each word is letters all different.
         words = ["".join(rng.permutation(list("abcdefghijklmnop"))[: rng.integers(2, 7)]) for _ in range(6)]
         text = (
             " ".join(words[: rng.integers(1, 7)])
@@ -69,12 +67,12 @@ def tone_cases(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Path, str
     return cases
 
 
-def test_no_answer_is_lost_or_crossed(server: Running, tone_cases: list[tuple[Path, str]]):
+def test_no_answer_is_lost_or_crossed(server: Running, tone_cases: Cases):
     seen = load(server, "ear", tone_cases, 16, "320x")
     assert (seen["answers"], seen["errors"], seen["crossed"]) == (320, [], [])
 
 
-def test_memory_and_latency_stay(server: Running, tone_cases: list[tuple[Path, str]]):
+def test_memory_and_latency_stay(server: Running, tone_cases: Cases):
     load(server, "ear", tone_cases, 1, "60x")
     before = memory(server)
     seen = load(server, "ear", tone_cases, 4, "300x")
@@ -102,7 +100,7 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def digit_cases(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Path, str]]:
+def digit_cases(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Cases:
     """Recordings, with what the model says to each of them alone."""
     import espnet3_core
 
@@ -120,7 +118,7 @@ def digit_cases(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> list[
 
 
 @pytest.mark.slow
-def test_throughput_of_sixteen_clients(digits: Path, digit_cases: list[tuple[Path, str]], tones: Tones):
+def test_throughput_of_sixteen_clients(digits: Path, digit_cases: Cases, tones: Tones):
     seconds = float(os.environ.get("ESPNET3_SERVE_SECONDS", "60"))
     rates = {}
     for batch in (1, 16):
@@ -129,14 +127,13 @@ def test_throughput_of_sixteen_clients(digits: Path, digit_cases: list[tuple[Pat
             seen = load(running, "digits", digit_cases, 16, str(seconds))
         assert (seen["errors"], seen["crossed"]) == ([], [])
         rates[batch] = seen["answers"] / seen["seconds"]
-        print(
-            f"batch {batch}: {rates[batch]:.1f}/s, median {1000 * statistics.median(seen['latencies']):.1f} ms"
-        )
+        middle = statistics.median(seen["latencies"])
+        print(f"batch {batch}: {rates[batch]:.1f}/s, median {1000 * middle:.1f} ms")
     assert rates[16] >= 2 * rates[1]
 
 
 @pytest.mark.slow
-def test_a_thousand_requests(digits: Path, digit_cases: list[tuple[Path, str]], tones: Tones):
+def test_a_thousand_requests(digits: Path, digit_cases: Cases, tones: Tones):
     with serving(tones.environment, f"digits={digits}") as running:
         resident, medians = [], []
         for _ in range(5):

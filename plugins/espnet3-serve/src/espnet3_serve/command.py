@@ -51,11 +51,11 @@ def limits_of(arguments: argparse.Namespace) -> Limits:
     """
     for option in ("batch", "queue", "timeout", "max_mb", "max_seconds", "max_characters"):
         value = getattr(arguments, option)
-        if value <= 0:
+        if not value > 0:
             raise UserError(
                 f"--{option.replace('_', '-')} {value:g} lets nothing through", hint="more than 0"
             )
-    if arguments.wait_ms < 0:
+    if not arguments.wait_ms >= 0:
         raise UserError(f"--wait-ms {arguments.wait_ms:g} is negative", hint="0 does not wait; 5 is usual")
     return Limits(
         batch=arguments.batch,
@@ -107,14 +107,16 @@ def listen(host: str, port: int) -> socket.socket:
     Raises:
         UserError: The port is taken, or the address is not this machine's.
     """
+    if not 0 <= port <= 65535:
+        raise UserError(f"--port {port}: there is no such port", hint="0 to 65535; 0 takes a free one")
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         found = socket.socket(family, kind, protocol)
         found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         found.bind(address)
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         raise UserError(
-            f"cannot listen on {host}:{port}: {getattr(error, 'strerror', None) or error}",
+            f"cannot listen on {host}:{port}: {error.strerror or error}",
             hint="is another server running? --port chooses another one, --port 0 a free one",
         ) from None
     return found
