@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import os
 import signal
 import socket
@@ -19,6 +20,8 @@ from espnet3_serve.command import default_name, limits_of, listen, named
 from espnet3_serve.keys import read_keys
 from load_generator import BOUNDARY, form
 from serving_tools import Tones, as_file, letters, serving
+
+HEADERS = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
 
 
 def espnet3(*words: object, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -159,12 +162,28 @@ def test_what_was_accepted_is_answered_before_the_end(tones: Tones, tmp_path: Pa
         assert running.process.wait(30) == 0
 
 
-def _transcribe(port: int, text: str) -> str:
-    import json
+def test_who_goes_away_is_not_worked_for(tones: Tones, tmp_path: Path):
+    hold = tmp_path / "hold"
+    environment = {**tones.environment, "TONES_HOLD": str(hold)}
+    body = form(as_file(letters("alpha")), "ear")
+    with serving(environment, f"ear={tones.listener}") as running, ThreadPoolExecutor(1) as pool:
+        os.mkfifo(hold)
+        kept = pool.submit(_transcribe, running.port, "kilo")
+        with hold.open("wb"):
+            connection = http.client.HTTPConnection("127.0.0.1", running.port, timeout=60)
+            connection.request("POST", "/v1/audio/transcriptions", body, HEADERS)
+            while "in_progress 2.0" not in _get(running.port, "/metrics"):
+                pass
+            connection.close()
+            while "in_progress 1.0" not in _get(running.port, "/metrics"):
+                pass
+            hold.unlink()
+        assert kept.result() == "kilo"
 
+
+def _transcribe(port: int, text: str) -> str:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-    headers = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
-    connection.request("POST", "/v1/audio/transcriptions", form(as_file(letters(text)), "ear"), headers)
+    connection.request("POST", "/v1/audio/transcriptions", form(as_file(letters(text)), "ear"), HEADERS)
     found: str = json.loads(connection.getresponse().read())["text"]
     return found
 

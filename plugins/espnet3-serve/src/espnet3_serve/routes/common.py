@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from typing import Annotated, Any
+from collections.abc import AsyncIterator, Coroutine
+from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from starlette.requests import ClientDisconnect
 
 from espnet3_serve.errors import APIError, ErrorBody
 from espnet3_serve.service import Service
 
+T = TypeVar("T")
 _bearer = HTTPBearer(auto_error=False, description="One of the server's keys, where it has any.")
 
 REFUSALS: dict[int | str, dict[str, Any]] = {
@@ -62,6 +64,28 @@ async def entered(service: Serving) -> AsyncIterator[float]:
     """Hold a place in the queue until the answer is sent; the time when it began."""
     async with service.gate.enter():
         yield asyncio.get_running_loop().time()
+
+
+async def while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:
+    """Do work for a client that waits for it; its body must have been read.
+
+    Raises:
+        ClientDisconnect: It has gone; the work is given up.
+    """
+    job, gone = asyncio.create_task(work), asyncio.create_task(_disconnected(request))
+    try:
+        await asyncio.wait({job, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if job.done():
+            return job.result()
+        raise ClientDisconnect
+    finally:
+        job.cancel()
+        gone.cancel()
+
+
+async def _disconnected(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 Began = Annotated[float, Depends(entered)]

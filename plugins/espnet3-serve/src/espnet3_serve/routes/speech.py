@@ -14,7 +14,7 @@ from starlette.responses import StreamingResponse
 from espnet3_serve.contract import Inputs, input_named
 from espnet3_serve.encoding import MEDIA, Encoder, Format, encoder_of
 from espnet3_serve.errors import APIError
-from espnet3_serve.routes.common import WORK_REFUSALS, Began, Serving, authorised
+from espnet3_serve.routes.common import WORK_REFUSALS, Began, Serving, authorised, while_connected
 from espnet3_serve.sentences import PAUSE, pieces
 from espnet3_serve.service import Served, Service
 from espnet3_serve.upload import FIELDS, read_body
@@ -64,7 +64,7 @@ async def speak(request: Request, service: Serving, began: Began) -> StreamingRe
         raise APIError(400, "input: there is nothing to say in it", param="input")
     utterances = [_inputs(wanted, served, text) for text in texts]
     # The first piece is made before the answer begins, so that what is wrong has a status of its own.
-    first = await service.within(_spoken(served, utterances[0]), began, 503)
+    first = await service.within(while_connected(request, _spoken(served, utterances[0])), began, 503)
     encoder = encoder_of(wanted.response_format, first.sample_rate)
     audio = _stream(service, served, began, encoder, first, utterances[1:])
     return StreamingResponse(audio, media_type=MEDIA[wanted.response_format])

@@ -17,7 +17,7 @@ from starlette.responses import Response
 
 from espnet3_serve.errors import APIError
 from espnet3_serve.limits import Limits
-from espnet3_serve.routes.common import WORK_REFUSALS, Began, Serving, authorised
+from espnet3_serve.routes.common import WORK_REFUSALS, Began, Serving, authorised, while_connected
 from espnet3_serve.service import Served
 from espnet3_serve.upload import decode, fields_of, file_of, read_form
 
@@ -137,7 +137,7 @@ async def transcribe(request: Request, service: Serving, began: Began) -> Respon
     service.meters.audio.labels(served.name).inc(len(samples) / rate)
     speech = served.model.inputs[0].name
     utterances = [{speech: samples[start:end]} for start, end in pieces]
-    results = await service.within(served.compute(utterances, "file"), began, 503)
+    results = await service.within(while_connected(request, served.compute(utterances, "file")), began, 503)
     spans = [(start / rate, end / rate) for start, end in pieces]
     return _answer(wanted, served, Transcript.of("file", len(samples) / rate, spans, results), results)
 
