@@ -14,13 +14,16 @@ Inputs = Mapping[str, Any]
 a number."""
 
 
+_MADE_OF = {"text": "audio", "audio": "text"}
+
+
 def gives(model: LoadedModel, kind: str) -> bool:
-    """Whether a model declares an output of a kind (``text``, ``audio``).
+    """Whether a model makes text of audio (``text``), or audio of text (``audio``), as it declares.
 
     Bundles without declarations are recognisers: there was nothing else to pack before there were any.
     """
     kinds = {declared.kind for declared in model.outputs} or {"text"}
-    return kind in kinds
+    return kind in kinds and model.inputs[0].kind == _MADE_OF[kind]
 
 
 def input_named(model: LoadedModel, *names: str) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import socket
 from collections.abc import Callable, Mapping
@@ -9,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import uvicorn
-from espnet3_core.errors import UserError
 
 from espnet3_serve.app import create_app
 from espnet3_serve.contract import gives
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from espnet3_core.bundle.model import LoadedModel
+
+_log = logging.getLogger(__name__)
 
 
 class _Server(uvicorn.Server):
@@ -81,5 +83,6 @@ def _warm(model: LoadedModel) -> None:
         return
     try:
         model.batch([np.zeros(model.sample_rate, np.float32)], sample_rate=model.sample_rate)
-    except UserError:
-        return
+    except Exception as error:
+        # Silence is not what it was made for: requests will show whether it works.
+        _log.warning("%s: could not compute a second of silence: %s", model.directory, error)

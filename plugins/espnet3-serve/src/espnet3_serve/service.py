@@ -111,7 +111,7 @@ class Service:
         return not self.draining and all(served.batcher.alive for served in self.models.values())
 
     def find(self, name: str, kind: str) -> Served:
-        """The model of a name, which gives values of a kind.
+        """The model of a name, which gives text of audio, or audio of text.
 
         Raises:
             APIError: 404, there is none; 400, it gives something else.
