@@ -97,15 +97,7 @@ def _form_schema() -> dict[str, Any]:
     return {**schema, "properties": {"file": file, **schema["properties"]}, "required": ["file", "model"]}
 
 
-_ANSWERS: dict[str, Any] = {
-    "application/json": {
-        "schema": {
-            "anyOf": [
-                {"$ref": "#/components/schemas/Transcription"},
-                {"$ref": "#/components/schemas/VerboseTranscription"},
-            ]
-        }
-    },
+_TEXTS: dict[str, Any] = {
     "text/plain": {"schema": {"type": "string"}},
     "text/vtt": {"schema": {"type": "string"}},
     "application/x-subrip": {"schema": {"type": "string"}},
@@ -118,7 +110,11 @@ _ANSWERS: dict[str, Any] = {
     dependencies=[Depends(authorised)],
     response_class=Response,
     responses={
-        200: {"content": _ANSWERS, "description": "In the format that was asked for."},
+        200: {
+            "model": Transcription | VerboseTranscription,
+            "content": _TEXTS,
+            "description": "In the format that was asked for.",
+        },
         **WORK_REFUSALS,
     },
     openapi_extra={
