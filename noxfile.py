@@ -13,7 +13,8 @@ from pathlib import Path
 import nox
 
 ROOT = Path(__file__).parent
-PACKAGES = ["espnet3-core", "plugins/espnet3-speech", "plugins/espnet3-asr"]
+CORE = ["espnet3-core", "plugins/espnet3-speech", "plugins/espnet3-asr"]
+PACKAGES = [*CORE, "plugins/espnet3-serve"]
 CONSTRAINTS = ["-c", str(ROOT / "constraints.txt")]
 TEST_TOOLS = [
     "pytest",
@@ -24,6 +25,8 @@ TEST_TOOLS = [
     "scipy",
     "transformers",
     "tensorboard",
+    "openai",
+    "schemathesis",
 ]
 
 nox.options.default_venv_backend = "venv"
@@ -32,9 +35,9 @@ nox.options.error_on_external_run = True
 nox.options.sessions = ["lint", "types", "imports", "tests"]
 
 
-def install_packages(session: nox.Session, *extra: str) -> None:
-    """The three packages, editable, with the pinned versions of everything they need."""
-    editable = [word for package in PACKAGES for word in ("-e", f"./{package}")]
+def install_packages(session: nox.Session, *extra: str, packages: list[str] = PACKAGES) -> None:
+    """Packages, editable, with the pinned versions of everything they need."""
+    editable = [word for package in packages for word in ("-e", f"./{package}")]
     session.install("--quiet", *CONSTRAINTS, *editable, *extra)
 
 
@@ -54,7 +57,7 @@ def corpora() -> dict[str, str]:
 @nox.session
 def quickstart(session: nox.Session) -> None:
     """Install, train on connected digits, decode the real test set, print the WER, transcribe a file."""
-    install_packages(session)
+    install_packages(session, packages=CORE)
     session.run("python", "recipes/fsdd/asr/quickstart.py", *session.posargs, env=corpora())
 
 
@@ -90,7 +93,7 @@ def proofs(session: nox.Session) -> None:
 @nox.session
 def benchmarks(session: nox.Session) -> None:
     """Speed beside the peers under $PEERS, and alone where they are absent: ``-- ROW… --threads 2``."""
-    install_packages(session)
+    install_packages(session, packages=CORE)
     peers = os.environ.get("PEERS")
     found = {"PEERS": str(Path(peers).resolve())} if peers else {}
     session.run("python", "benchmarks/run.py", *session.posargs, env={**found, **corpora()})
@@ -106,9 +109,9 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """Types: core is strict."""
+    """Types: core and the newer plugins are strict."""
     install_packages(session, "mypy", "types-PyYAML", "pytest")
-    session.run("mypy", "espnet3-core/src")
+    session.run("mypy", "espnet3-core/src", "plugins/espnet3-serve/src")
 
 
 @nox.session

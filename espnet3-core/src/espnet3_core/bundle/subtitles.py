@@ -7,8 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from espnet3_core.bundle.results import Word
-
-from espnet3_asr.transcribe.transcript import Segment, Transcript
+from espnet3_core.bundle.transcript import Segment, Transcript
 
 LINE = 42
 """Characters in a line."""
