@@ -29,10 +29,16 @@ SAMPLE = ROOT / "recipes/fsdd/asr/sample"
 
 PAGES = sorted(page.relative_to(ROOT).as_posix() for page in DOCS.glob("*.md")) + ["README.md"]
 OWN_PARTS = "docs/own-parts.md"
+FOLLOWED_ELSEWHERE = {
+    OWN_PARTS: "tests/docs/test_pages.py",
+    "docs/bundles.md": "tests/docs/test_bundles_page.py",
+    "docs/conformance.md": "tests/docs/test_conformance_page.py",
+    "docs/serving.md": "plugins/espnet3-serve/tests/test_docs.py",
+}
 FOLLOWED = [
     name
     for name in PAGES
-    if name != OWN_PARTS
+    if name not in FOLLOWED_ELSEWHERE
     and any(
         block.language in ("sh", "python") and not block.noted("not run")
         for block in pages.blocks_of(ROOT / name)
@@ -116,6 +122,11 @@ def test_commands_and_settings_are_well_formed_even_where_they_do_not_run(name: 
             for words in map(shlex.split, block.commands()):
                 if words[0] == "espnet3" and block.noted("not run"):
                     assert words[1] in verbs, f"{block.where}: {words}"
+
+
+def test_pages_that_are_followed_elsewhere_are_followed_there() -> None:
+    for page, test in FOLLOWED_ELSEWHERE.items():
+        assert Path(page).name in (ROOT / test).read_text("utf-8"), test
 
 
 def test_links_between_pages_lead_somewhere() -> None:

@@ -18,7 +18,7 @@ from espnet3_core.cli.main import VERBS, main
 from espnet3_core.config.roles import TrainingConfig
 from espnet3_core.config.schema import problems
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/bundles.md").read_text("utf-8")
 BUNDLE = ROOT / "plugins/espnet3-asr/tests/bundles/version_1"
 
