@@ -19,6 +19,7 @@ from espnet3_core.component import Component, Slot
 from espnet3_core.data.audio import Samples, read_audio, resample
 from espnet3_core.data.dataset import PreparedDataset
 from espnet3_core.errors import CheckFailed, UserError
+from espnet3_core.protocols import Item
 
 if TYPE_CHECKING:
     import torch
@@ -128,7 +129,7 @@ class LoadedModel:
         self.tokenizer = self._load_tokenizer()
         self.model = self._load_model()
         self._collate: Callable[..., Any] = self._build("collator", "collator")
-        self._preprocess = self._audio_transforms()
+        self._preprocess = self._transforms()
         self._infer: Callable[[Any], list[dict[str, Any]]] = self._load_search()
 
     def _component(self, key: str, kind: str, node: Mapping[str, Any] | None = None) -> Component | None:
@@ -169,15 +170,16 @@ class LoadedModel:
             raise UserError(f"{self.directory}: {type(owner).__name__} has no infer(batch)")
         return infer  # type: ignore[no-any-return]
 
-    def _audio_transforms(self) -> list[Any]:
-        """Preprocessing of audio; that of texts has no part in recognition."""
+    def _transforms(self) -> list[tuple[str, Any]]:
+        """Preprocessing, each step with the field that items need for it: ``speech`` or ``text``."""
         from espnet3_core.build import registered_of
 
         found = []
         for number, node in enumerate(self.config.get("preprocess") or ()):
             component = self._component(f"preprocess.{number}", "transform", node)
-            if component is not None and registered_of(component).role == "audio":
-                found.append(component.build(**self._needs))
+            if component is not None:
+                field = "text" if registered_of(component).role == "text" else "speech"
+                found.append((field, component.build(**self._needs)))
         return found
 
     def __call__(
@@ -222,28 +224,53 @@ class LoadedModel:
             for number, entry in enumerate(audio)
         ]
         seconds = [len(item["speech"]) / (self.sample_rate or 1) for item in items]
-        prepared = PreparedDataset(items, sample_rate=self.sample_rate, preprocess=self._preprocess)
-        records = self._decode(prepared, seconds)
+        records = self._decode(items, seconds)
         return [
             Result.of(name, length, record)
             for name, length, record in zip(names, seconds, records, strict=True)
         ]
 
-    def _decode(self, prepared: PreparedDataset, seconds: list[float]) -> list[dict[str, Any]]:
+    def process(
+        self, items: Sequence[Item], *, lengths: Sequence[float] | None = None
+    ) -> list[dict[str, Any]]:
+        """What the model makes of items with any fields: texts to be spoken, for example.
+
+        Args:
+            items: Each with ``id`` and what the model takes; the tokenizer makes tokens of ``text``.
+            lengths: Seconds of each item, or what else tells how much room it takes, for batches of similar
+                ones; None keeps the order.
+
+        Returns:
+            One dict per item, in their order; audio in it is :class:`espnet3_core.infer.audio.Audio`.
+
+        Raises:
+            UserError: A field cannot be used.
+        """
+        return self._decode(items, lengths)
+
+    def _decode(self, items: Sequence[Item], seconds: Sequence[float] | None) -> list[dict[str, Any]]:
         from espnet3_core.infer.decoder import check_results, plain
         from espnet3_core.infer.devices import arithmetic, to_device
         from espnet3_core.infer.planning import batches_of
 
+        prepared = PreparedDataset(
+            items,
+            sample_rate=self.sample_rate,
+            preprocess=[
+                transform for field, transform in self._preprocess if all(field in item for item in items)
+            ],
+            tokenizer=self.tokenizer,
+        )
         limits = self.config.get("batch") or {}
         groups = batches_of(
-            range(len(prepared)), seconds, seconds=limits.get("seconds"), size=limits.get("size")
+            range(len(items)), seconds, seconds=limits.get("seconds"), size=limits.get("size")
         )
-        records: list[dict[str, Any]] = [{} for _ in seconds]
+        records: list[dict[str, Any]] = [{} for _ in items]
         for group in groups:
-            items = [prepared[index] for index in group]
+            batch = [prepared[index] for index in group]
             with arithmetic(self.device, "fp32"):
-                found = self._infer(to_device(self._collate(items), self.device))
-            check_results(found, [item["id"] for item in items])
+                found = self._infer(to_device(self._collate(batch), self.device))
+            check_results(found, [item["id"] for item in batch])
             for index, record in zip(group, found, strict=True):
                 records[index] = plain(record)
         return records
