@@ -1,0 +1,44 @@
+"""The plugin ``tts``: speech synthesis."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from importlib import import_module
+from typing import Any
+
+from espnet3_core.hookspecs import hookimpl
+
+
+def _records(module: str, name: str) -> Iterable[Any]:
+    records: Iterable[Any] = getattr(import_module(f"espnet3_tts.{module}"), name)
+    return records
+
+
+@hookimpl
+def espnet3_models() -> Iterable[Any]:
+    """Acoustic models."""
+    return _records("records", "MODELS")
+
+
+@hookimpl
+def espnet3_modules() -> Iterable[Any]:
+    """Features, encoders, vocoders."""
+    return _records("records", "MODULES")
+
+
+@hookimpl
+def espnet3_searches() -> Iterable[Any]:
+    """Synthesis with a trained model."""
+    return _records("records", "SEARCHES")
+
+
+@hookimpl
+def espnet3_tokenizers() -> Iterable[Any]:
+    """Text frontends."""
+    return _records("records", "TOKENIZERS")
+
+
+@hookimpl
+def espnet3_systems() -> Iterable[Any]:
+    """The synthesis system."""
+    return (import_module("espnet3_tts.system").SYNTHESIS,)
