@@ -30,7 +30,13 @@ Audio = str | os.PathLike[str] | NDArray[Any]
 """A file, or samples of shape (samples,): float with full scale 1, or integers."""
 
 
-def load(path: str | os.PathLike[str], *, device: str = "auto", verify: bool = True) -> LoadedModel:
+def load(
+    path: str | os.PathLike[str],
+    *,
+    device: str = "auto",
+    verify: bool = True,
+    search: Mapping[str, Any] | None = None,
+) -> LoadedModel:
     """Open a bundle.
 
     Example::
@@ -42,9 +48,11 @@ def load(path: str | os.PathLike[str], *, device: str = "auto", verify: bool = T
         path: Folder of the bundle.
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``.
         verify: Compare every file with its hash in the manifest.
+        search: Options of the bundle's search that are to be otherwise: ``{"beam_size": 1}``.
 
     Raises:
-        UserError: It is not a bundle, is damaged, needs plugins that are not installed, or a newer core.
+        UserError: It is not a bundle, is damaged, needs plugins that are not installed, or a newer core; it
+            has no search, and options of one were given.
     """
     directory = Path(path)
     manifest = read_manifest(directory)
@@ -52,6 +60,13 @@ def load(path: str | os.PathLike[str], *, device: str = "auto", verify: bool = T
         verify_files(directory, manifest)
     config = _read_config(directory)
     _require_plugins(directory, manifest)
+    if search:
+        if not config.get("search"):
+            raise UserError(
+                f"{directory}: was packed without a search, and so has no {', '.join(search)}",
+                hint="set inference.search in the recipe, and pack the model again",
+            )
+        config["search"] = {**config["search"], **search}
     return LoadedModel(directory, manifest, config, device)
 
 
