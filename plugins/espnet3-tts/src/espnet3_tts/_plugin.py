@@ -33,6 +33,12 @@ def espnet3_searches() -> Iterable[Any]:
 
 
 @hookimpl
+def espnet3_metrics() -> Iterable[Any]:
+    """Metrics of synthetic speech."""
+    return _records("records", "METRICS")
+
+
+@hookimpl
 def espnet3_tokenizers() -> Iterable[Any]:
     """Text frontends."""
     return _records("records", "TOKENIZERS")
@@ -42,3 +48,9 @@ def espnet3_tokenizers() -> Iterable[Any]:
 def espnet3_systems() -> Iterable[Any]:
     """The synthesis system."""
     return (import_module("espnet3_tts.system").SYNTHESIS,)
+
+
+@hookimpl
+def espnet3_commands() -> Iterable[Any]:
+    """``espnet3 tts``."""
+    return _records("cli_records", "COMMANDS")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from espnet3_core.specs import ModelSpec, ModuleSpec, SearchSpec, TokenizerSpec
+from espnet3_core.specs import MetricSpec, ModelSpec, ModuleSpec, SearchSpec, TokenizerSpec
 
 _P = "espnet3_tts"
 
@@ -19,6 +19,13 @@ TOKENIZERS = (
         target=f"{_P}.text.arpabet:Arpabet",
         config=f"{_P}.text.config:ArpabetConfig",
         summary="Phones of the CMU dictionary, letter-to-sound for other words",
+        tasks=("tts",),
+    ),
+    TokenizerSpec(
+        name="tts/ipa",
+        target=f"{_P}.text.ipa:Ipa",
+        config=f"{_P}.text.config:IpaConfig",
+        summary="International Phonetic Alphabet by espeak-ng, for its many languages",
         tasks=("tts",),
     ),
 )
@@ -67,6 +74,49 @@ SEARCHES = (
         config=f"{_P}.synthesis.config:SynthesizerConfig",
         summary="Text to audio, sentence by sentence, with control of speed, pitch and energy",
         tasks=("tts",),
-        provides=("features", "sample_rate", "input_size"),
+        provides=("features", "sample_rate", "input_size", "seed"),
     ),
+    SearchSpec(
+        name="tts/copy_synthesis",
+        target=f"{_P}.synthesis.copying:CopySynthesis",
+        config=f"{_P}.synthesis.config:CopySynthesisConfig",
+        summary="Recordings through features and vocoder: the best that a vocoder can do",
+        tasks=("tts",),
+        provides=("features", "sample_rate", "input_size", "seed"),
+    ),
+)
+
+
+def _metric(ident: str, target: str, config: str, summary: str) -> MetricSpec:
+    return MetricSpec(
+        name=f"tts/{ident}",
+        target=f"{_P}.metrics.{target}",
+        config=f"{_P}.metrics.config:{config}",
+        summary=summary,
+        tasks=("tts",),
+    )
+
+
+METRICS = (
+    _metric(
+        "mcd",
+        "recordings:MelCepstralDistortion",
+        "SpeechMetricConfig",
+        "Mel-cepstral distortion in dB with dynamic time warping",
+    ),
+    _metric("f0_rmse", "recordings:PitchError", "PitchMetricConfig", "Root mean square error of F0 in Hz"),
+    _metric("f0_correlation", "recordings:PitchCorrelation", "PitchMetricConfig", "Correlation of F0"),
+    _metric(
+        "voicing_error",
+        "recordings:VoicingError",
+        "PitchMetricConfig",
+        "Frames with the wrong voicing in percent",
+    ),
+    _metric(
+        "duration_error",
+        "recordings:DurationError",
+        "DurationMetricConfig",
+        "Error of the duration in percent",
+    ),
+    _metric("rtf", "recordings:RealTimeFactor", "RealTimeFactorConfig", "Time of synthesis over duration"),
 )

@@ -20,7 +20,8 @@ class KathleenBuilder(DatasetBuilder):
     """Manifests ``data/train.tsv``, ``data/valid.tsv`` and ``data/test.tsv``; audio stays where it is.
 
     Args:
-        corpus: Folder with ``manifest.tsv`` (path, duration, transcript, speaker, split) and its audio, 16 kHz;
+        corpus: Folder with ``manifest.tsv`` (path, duration, transcript, speaker, split) and its audio, 16
+        kHz;
             None looks in ``$ESPNET3_CORPORA/kathleen`` and then downloads the public recordings.
         recipe_dir: The recipe.
     """

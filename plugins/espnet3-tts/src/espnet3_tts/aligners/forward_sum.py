@@ -13,12 +13,13 @@ BLANK_LOG_PROB = -1.0
 def forward_sum_loss(scores: Tensor, tokens: Tensor, frames: Tensor) -> Tensor:
     """Negative log-likelihood of all monotonic alignments together, computed as CTC of the token positions.
 
-    Badlani et al. 2021 ("One TTS alignment to rule them all"), section 3.1: the target is ``1 … N``, and a blank
-    of constant score may stand between tokens. Divided by the number of tokens, then averaged over utterances.
+    Badlani et al. 2021 ("One TTS alignment to rule them all"), section 3.1: the target is ``1 … N``, and a
+    blank of constant score may stand between tokens. Divided by the number of tokens, then averaged over
+    utterances.
 
     Args:
-        scores: ``(batch, frames, tokens)`` log-probabilities or scores, masked with very low values in padding.
-        tokens: ``(batch,)``.
+        scores: ``(batch, frames, tokens)`` log-probabilities or scores, masked with very low values in
+        padding. tokens: ``(batch,)``.
         frames: ``(batch,)``.
     """
     padded = functional.pad(scores, (1, 0), value=BLANK_LOG_PROB).log_softmax(-1)

@@ -41,9 +41,9 @@ def _durations(
     """The search over all utterances together, token by token.
 
     With ``C[n, t]`` the sum of token ``n``'s log-probabilities before frame ``t``, the best score of an
-    alignment that is at token ``n`` in frame ``t`` is ``C[n, t + 1]`` plus the maximum over frames ``s <= t``, in
-    which the token may have begun, of ``best[n - 1, s - 1] - C[n, s]``: a running maximum over time, so that
-    nothing is done frame by frame.
+    alignment that is at token ``n`` in frame ``t`` is ``C[n, t + 1]`` plus the maximum over frames ``s <=
+    t``, in which the token may have begun, of ``best[n - 1, s - 1] - C[n, s]``: a running maximum over
+    time, so that nothing is done frame by frame.
     """
     batch, longest, most = log_probs.shape
     rows = np.arange(batch)

@@ -34,9 +34,9 @@ class Acoustic(NamedTuple):
 class Features(nn.Module):
     """Log-mel spectrogram, energy and fundamental frequency of the same frames.
 
-    There is a frame for each whole hop, and frame ``t`` is centred on sample ``(t + 1/2) hop``, as HiFi-GAN has
-    it: so ``frames * hop`` samples can be made of a spectrogram. Each utterance is continued at its ends by its
-    own mirror image, which makes the features independent of the batch.
+    There is a frame for each whole hop, and frame ``t`` is centred on sample ``(t + 1/2) hop``, as HiFi-GAN
+    has it: so ``frames * hop`` samples can be made of a spectrogram. Each utterance is continued at its
+    ends by its own mirror image, which makes the features independent of the batch.
 
     Args:
         config: All parameters.

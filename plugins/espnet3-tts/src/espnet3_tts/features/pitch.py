@@ -1,4 +1,4 @@
-"""Fundamental frequency by YIN (de Cheveigné and Kawahara 2002, steps 1 to 5), for a batch of frames at once."""
+"""Fundamental frequency by YIN (de Cheveigné and Kawahara 2002, steps 1 to 5), of many frames at once."""
 
 from __future__ import annotations
 

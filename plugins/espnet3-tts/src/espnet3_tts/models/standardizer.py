@@ -41,7 +41,7 @@ class Standardizer(nn.Module):
             if found is None or not found.count or found.mean.shape != (size,):
                 raise UserError(
                     f"there are no statistics {key!r} of {size} dimensions",
-                    hint="run stage collect_stats again; with statistics per speaker each needs training data",
+                    hint="run stage collect_stats again; each speaker needs training data",
                 )
             self.mean[row] = torch.as_tensor(found.mean)
             self.std[row] = torch.as_tensor(found.std)

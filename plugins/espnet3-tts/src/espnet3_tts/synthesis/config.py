@@ -35,6 +35,9 @@ class SynthesizerConfig:
     batch_tokens: int = 6000
     """Most padded tokens that go through the model together."""
 
+    seed: int = 0
+    """Of whatever the vocoder draws."""
+
     def __post_init__(self) -> None:
         check_sizes(self, "max_tokens", "batch_tokens")
         for name, (low, high) in LIMITS.items():
@@ -42,3 +45,15 @@ class SynthesizerConfig:
                 raise UserError(f"{name} is {getattr(self, name):g}; it goes from {low:g} to {high:g}")
         if min(self.sentence_pause, self.piece_pause) < 0:
             raise UserError("pauses are seconds, 0 or more")
+
+
+@dataclass(kw_only=True)
+class CopySynthesisConfig:
+    """Recordings through features and vocoder (``tts/copy_synthesis``): the best that the vocoder can do."""
+
+    vocoder: Annotated[Component, Slot("module", "vocoder")] = field(
+        default_factory=lambda: Component(name="tts/griffin_lim", slot=Slot("module", "vocoder"))
+    )
+    """Spectrogram to audio."""
+    seed: int = 0
+    """Of whatever the vocoder draws."""

@@ -48,7 +48,10 @@ class Synthesizer:
         self.controls = Controls(config.speed, config.pitch, config.energy)
         self.device = next(model.parameters()).device if device is None else device
         self.vocoder = config.vocoder.build(
-            features=model.features, sample_rate=model.sample_rate, input_size=model.features.output_size
+            features=model.features,
+            sample_rate=model.sample_rate,
+            input_size=model.features.output_size,
+            seed=config.seed,
         )
         self.vocoder.eval().to(self.device)
 

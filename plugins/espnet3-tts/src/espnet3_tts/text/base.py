@@ -140,11 +140,15 @@ class TextFrontend(ABC):
                     "would get other tokens than in training",
                     hint="install the version of espnet3-tts that the model was made with, or train again",
                 )
-        if tuple(tokens) != self.tokens:
+        if not self.accept(tokens):
             raise UserError(
                 f"{directory / TOKENS_FILE}: these are not the tokens of {type(self).__name__} as configured",
                 hint="train again, or give the configuration that it was trained with",
             )
+
+    def accept(self, tokens: Sequence[str]) -> bool:
+        """Whether saved tokens are this frontend's as configured; one that learns them takes them over."""
+        return tuple(tokens) == self.tokens
 
     def parts(self, text: str) -> Iterator[str]:
         """Words and kept marks of a text that :func:`speakable` made."""

@@ -69,3 +69,11 @@ class IpaConfig(FrontendConfig):
     """espeak-ng's language: ``en-us``, ``en-gb``, ``de``, ``fr-fr`` …"""
     word_boundaries: bool = True
     """Whether a token ``<space>`` stands between words."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.unknown == "spell":
+            raise UserError(
+                "unknown: spell is for letters; sounds that no training text has cannot be spelled",
+                hint="skip or stop",
+            )

@@ -16,7 +16,8 @@ VERSION = 1
 """Changes whenever some text is normalised otherwise; bundles record it."""
 
 MONTHS = (
-    "January February March April May June July August September October November December".split()
+    ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October",
+    "November", "December"]
 )  # fmt: skip
 _MONTH = "|".join(f"{name}|{name[:3]}\\.?" for name in MONTHS) + "|Sept\\.?"
 _ABBREVIATIONS = {
@@ -37,6 +38,8 @@ _SYMBOLS = {
     "½": "one half", "¼": "one quarter", "¾": "three quarters", "×": "times", "÷": "divided by", "/": "slash",
     "*": "star", "<": "less than", ">": "greater than", "_": "underscore", "~": "about",
 }  # fmt: skip
+_DAY = r"(?P<day>\d{1,2})(?:st|nd|rd|th)?"
+_YEAR = r"(?:,?\s+(?P<year>\d{4}))?"
 _NUMBER = r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?"
 
 
@@ -157,12 +160,15 @@ _RULES: tuple[_Rule, ...] = (
     ),
     _rule(r"\b(?P<year>\d{4})-(?P<month>\d\d)-(?P<day>\d\d)\b", _numeric_date),
     _rule(r"\b(?P<month>\d{1,2})/(?P<day>\d{1,2})/(?P<year>\d{4})\b", _numeric_date),
-    _rule(rf"\b(?P<month>{_MONTH})\s+(?P<day>\d{{1,2}})(?:st|nd|rd|th)?(?:,?\s+(?P<year>\d{{4}}))?\b(?!:)", _named_date),
-    _rule(rf"\b(?P<day>\d{{1,2}})(?:st|nd|rd|th)?\s+(?P<month>{_MONTH})(?:,?\s+(?P<year>\d{{4}}))?\b(?!:)", _named_date),
+    _rule(rf"\b(?P<month>{_MONTH})\s+{_DAY}{_YEAR}\b(?!:)", _named_date),
+    _rule(rf"\b{_DAY}\s+(?P<month>{_MONTH}){_YEAR}\b(?!:)", _named_date),
     _rule(r"\b(\d{1,2}):(\d\d)(?:\s?([ap])\.?m\b\.?)?", _time),
     _rule(r"\b(\d{1,2})\s?([ap])\.?m\b\.?", lambda match: f"{cardinal(int(match[1]))} {match[2].upper()} M"),
     _rule(r"\b(\d{3})0s\b", lambda match: plural(year(int(match[1] + "0")))),
-    _rule(r"(\d{1,3}(?:,\d{3})+|\d+)(?:st|nd|rd|th)\b", lambda match: ordinal(int(match[1].replace(",", "")))),
+    _rule(
+        r"(\d{1,3}(?:,\d{3})+|\d+)(?:st|nd|rd|th)\b",
+        lambda match: ordinal(int(match[1].replace(",", ""))),
+    ),
     _rule(r"\b(\d+)/(\d+)\b", _fraction),
     # Telephone numbers and the like.
     _rule(r"\b\d+(?:-\d+){2,}\b", lambda match: ", ".join(digits(part) for part in match[0].split("-"))),

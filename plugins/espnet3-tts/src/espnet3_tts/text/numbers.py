@@ -2,11 +2,29 @@
 
 from __future__ import annotations
 
-_ONES = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
-    "seventeen eighteen nineteen"
-).split()
-_TENS = "zero ten twenty thirty forty fifty sixty seventy eighty ninety".split()
+_ONES = [
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
+]
+_TENS = ["zero", "ten", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
 _SCALES = (
     (10**12, "trillion"),
     (10**9, "billion"),
@@ -66,8 +84,10 @@ def ordinal(number: int) -> str:
 def year(number: int) -> str:
     """A year as it is read: in pairs of digits, except for round thousands and 2001 to 2009.
 
-    >>> [year(n) for n in (1984, 1900, 1805, 2000, 2007, 2026)]
-    ['nineteen eighty four', 'nineteen hundred', 'eighteen oh five', 'two thousand', 'two thousand seven', 'twenty twenty six']
+    >>> [year(n) for n in (1984, 1900, 1805)]
+    ['nineteen eighty four', 'nineteen hundred', 'eighteen oh five']
+    >>> [year(n) for n in (2000, 2007, 2026)]
+    ['two thousand', 'two thousand seven', 'twenty twenty six']
     """
     if not 1000 <= number <= 9999 or number % 1000 < 10:
         return cardinal(number)

@@ -20,8 +20,6 @@ class GriffinLimConfig:
     """Multiplicative updates that make a linear spectrum of the mel bands."""
     power: float = 1.2
     """Exponent on magnitudes, which sharpens what mel bands have blurred; 1 keeps them."""
-    seed: int = 0
-    """Of the first phases, which are random; equal spectrograms give equal audio."""
 
     def __post_init__(self) -> None:
         check_sizes(self, "iterations", "inversion")

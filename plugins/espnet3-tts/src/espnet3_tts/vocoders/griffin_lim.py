@@ -16,21 +16,23 @@ _SMALL = 1e-8
 class GriffinLim(nn.Module):
     """Log-mel bands to magnitudes by non-negative factorisation, then phases by alternating projections.
 
-    Magnitudes: Lee and Seung 2001, theorem 1, with the filters held fixed. Phases: Griffin and Lim 1984, in the
-    fast version of Perraudin, Balazs and Søndergaard 2013 (algorithm 2). Computed in float32, each utterance by
-    itself, so that its audio does not depend on the batch.
+    Magnitudes: Lee and Seung 2001, theorem 1, with the filters held fixed. Phases: Griffin and Lim 1984, in
+    the fast version of Perraudin, Balazs and Søndergaard 2013 (algorithm 2). Computed in float32, each
+    utterance by itself, so that its audio does not depend on the batch.
 
     Args:
         config: Numbers of iterations.
         features: What the spectrograms were made with.
+        seed: Of the first phases, which are random; equal spectrograms give equal audio.
     """
 
     filters: Tensor
     window: Tensor
 
-    def __init__(self, config: GriffinLimConfig, *, features: Features) -> None:
+    def __init__(self, config: GriffinLimConfig, *, features: Features, seed: int = 0) -> None:
         super().__init__()
         self.config = config
+        self.seed = seed
         self.hop = features.hop
         self.sample_rate = features.sample_rate
         self.n_fft = features.config.n_fft
@@ -43,7 +45,7 @@ class GriffinLim(nn.Module):
 
     @torch.inference_mode()
     def forward(self, mel: Tensor, lengths: Tensor) -> Tensor:
-        """``(batch, frames, n_mels)`` log-mel and ``(batch,)`` frames to ``(batch, frames * hop)`` samples."""
+        """``(batch, frames, n_mels)`` log-mel and ``(batch,)`` lengths to ``(batch, samples)``."""
         speech = mel.new_zeros(len(mel), mel.shape[1] * self.hop, dtype=torch.float32)
         for row, frames in enumerate(lengths.tolist()):
             if frames:
@@ -62,7 +64,7 @@ class GriffinLim(nn.Module):
 
     def phases(self, magnitudes: Tensor) -> Tensor:
         """``(frames, bins)`` magnitudes to ``(frames * hop,)`` samples."""
-        generator = torch.Generator().manual_seed(self.config.seed)
+        generator = torch.Generator().manual_seed(self.seed)
         angles = 2 * torch.pi * torch.rand(magnitudes.shape, generator=generator).to(magnitudes)
         current = torch.polar(magnitudes, angles)
         before = torch.zeros_like(current)

@@ -59,8 +59,8 @@ class Spoken(NamedTuple):
 class FastSpeech2(nn.Module):
     """Tokens to a log-mel spectrogram, not frame by frame (Ren et al. 2021, "FastSpeech 2").
 
-    As in FastPitch (Łańcucki 2021), pitch and energy are those of tokens, not of frames. Durations are learned
-    with the model: soft alignment, forward-sum loss, monotonic search (Badlani et al. 2021).
+    As in FastPitch (Łańcucki 2021), pitch and energy are those of tokens, not of frames. Durations are
+    learned with the model: soft alignment, forward-sum loss, monotonic search (Badlani et al. 2021).
 
     Args:
         config: Components and sizes.
