@@ -171,7 +171,10 @@ _RULES: tuple[_Rule, ...] = (
     ),
     _rule(r"\b(\d+)/(\d+)\b", _fraction),
     # Telephone numbers and the like.
-    _rule(r"\b\d+(?:-\d+){2,}\b", lambda match: ", ".join(digits(part) for part in match[0].split("-"))),
+    _rule(
+        r"\b(?:\d+(?:-\d+){2,}|\d{3}-\d{4})\b",
+        lambda match: ", ".join(digits(part) for part in match[0].split("-")),
+    ),
     _rule(r"(?<=\d)-(?=\d)", " to "),
     _rule(
         rf"({_NUMBER})\s?({'|'.join(sorted(_UNITS, key=len, reverse=True))})\b",

@@ -23,6 +23,7 @@ _ENDINGS = {
 }
 _LEAST_PART = 3
 """Letters of the shorter word of a compound, and of a stem."""
+_LONGEST_ACRONYM = 5
 _LETTER_A = ("EY1",)
 
 
@@ -57,38 +58,33 @@ class Pronouncer:
         return _LETTER_A if letter.lower() == "a" else self.lexicon[letter.lower()]
 
     def _with_s(self, word: str) -> tuple[str, ...] | None:
-        """Plural, possessive, third person; of a stem that is known or can be put together."""
+        """Plural, possessive, third person: of a known stem, and a possessive of any."""
         for ending in ("'s", "s'", "s"):
             stem = word.removesuffix(ending)
-            if stem != word and len(stem) >= _LEAST_PART and not stem.endswith("s"):
-                phones = self.lexicon.get(stem) or (self._compound(stem) if "'" in ending else None)
-                phones = phones or (self.letters(stem.replace("'", "")) if "'" in ending else None)
-                if phones:
-                    return (*phones, *_sound_of_s(phones[-1]))
+            if stem == word or len(stem) < _LEAST_PART or (ending == "s" and stem.endswith("s")):
+                continue
+            phones = self.lexicon.get(stem) or (self(stem) if "'" in ending else None)
+            if phones:
+                return (*phones, *_sound_of_s(phones[-1]))
         return None
 
     def _spelled(self, word: str) -> tuple[str, ...] | None:
         """Names of the letters, of words in capitals (BBC) and of those without a vowel (hmm, mph)."""
-        if not word.isalpha() or not (
-            word.isupper() and 2 <= len(word) <= 5 or not set("aeiouy") & set(word.lower())
-        ):
+        capitals = word.isupper() and 2 <= len(word) <= _LONGEST_ACRONYM
+        if not word.isalpha() or not (capitals or set("aeiouy").isdisjoint(word.lower())):
             return None
         return tuple(phone for letter in word for phone in self.letter(letter))
 
     def _with_ending(self, word: str) -> tuple[str, ...] | None:
         """A known word, its silent e dropped or its last consonant doubled, with an ending."""
-        for ending, phones in _ENDINGS.items():
+        for ending in (*_ENDINGS, "ed"):
             stem = word.removesuffix(ending)
             if stem == word or len(stem) < _LEAST_PART:
                 continue
             candidates = [stem, f"{stem}e"] + ([stem[:-1]] if stem[-1] == stem[-2] else [])
             known = next((found for text in candidates if (found := self.lexicon.get(text))), None)
             if known:
-                return (*known, *phones)
-        for ending in ("ed", "d"):
-            stem = word.removesuffix(ending)
-            if stem != word and len(stem) >= _LEAST_PART and (known := self.lexicon.get(stem)):
-                return (*known, *_sound_of_d(known[-1]))
+                return (*known, *(_ENDINGS.get(ending) or _sound_of_d(known[-1])))
         return None
 
     def _compound(self, word: str) -> tuple[str, ...] | None:
