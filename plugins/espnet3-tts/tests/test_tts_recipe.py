@@ -1,4 +1,4 @@
-"""From recordings to a voice: all stages on real audio with two speakers, then the command with its bundle."""
+"""From recordings to a voice: all stages on audio of two speakers, then the command with its bundle."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ RECIPE = {
 seed: 1
 dataset:
   sample_rate: 8000
-  train: &data {{name: core/manifest, path: {SAMPLE}/manifest.tsv, where: {{speaker: [{", ".join(SPEAKERS)}]}}}}
+  train: &data
+    {{name: core/manifest, path: {SAMPLE}/manifest.tsv, where: {{speaker: [{", ".join(SPEAKERS)}]}}}}
   valid: *data
 tokenizer: {{name: tts/characters}}
 model:

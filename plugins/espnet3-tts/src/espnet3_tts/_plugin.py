@@ -54,3 +54,10 @@ def espnet3_systems() -> Iterable[Any]:
 def espnet3_commands() -> Iterable[Any]:
     """``espnet3 tts``."""
     return _records("cli_records", "COMMANDS")
+
+
+@hookimpl
+def espnet3_check_data(context: Any, split: Any, tokenizer: Any) -> Iterable[Any]:
+    """Texts that cannot be spoken, or have more tokens than the audio has frames."""
+    found: Iterable[Any] = import_module("espnet3_tts.data_checks").check_texts(context, split, tokenizer)
+    return list(found)

@@ -54,6 +54,14 @@ MODULES = (
         summary="Phases found by iteration; nothing to train",
         tasks=("tts",),
     ),
+    ModuleSpec(
+        name="tts/hifigan",
+        role="vocoder",
+        target=f"{_P}.vocoders.hifigan:HifiGanVocoder",
+        config=f"{_P}.vocoders.config:HifiGanVocoderConfig",
+        summary="A trained HiFi-GAN generator: of a bundle, or published weights",
+        tasks=("tts",),
+    ),
 )
 
 MODELS = (
@@ -65,6 +73,14 @@ MODELS = (
         tasks=("tts",),
         provides=("sample_rate", "input_size"),
     ),
+    ModelSpec(
+        name="tts/hifigan",
+        target=f"{_P}.models.hifigan.model:HifiGan",
+        config=f"{_P}.models.hifigan.config:HifiGanConfig",
+        summary="HiFi-GAN, trained by the named optimizers discriminator and generator",
+        tasks=("tts",),
+        provides=("sample_rate",),
+    ),
 )
 
 SEARCHES = (
@@ -74,7 +90,7 @@ SEARCHES = (
         config=f"{_P}.synthesis.config:SynthesizerConfig",
         summary="Text to audio, sentence by sentence, with control of speed, pitch and energy",
         tasks=("tts",),
-        provides=("features", "sample_rate", "input_size", "seed"),
+        provides=("features", "sample_rate", "input_size", "seed", "recipe_dir"),
     ),
     SearchSpec(
         name="tts/copy_synthesis",
@@ -82,7 +98,7 @@ SEARCHES = (
         config=f"{_P}.synthesis.config:CopySynthesisConfig",
         summary="Recordings through features and vocoder: the best that a vocoder can do",
         tasks=("tts",),
-        provides=("features", "sample_rate", "input_size", "seed"),
+        provides=("features", "sample_rate", "input_size", "seed", "recipe_dir"),
     ),
 )
 
@@ -118,5 +134,16 @@ METRICS = (
         "DurationMetricConfig",
         "Error of the duration in percent",
     ),
+    _metric("wer", "judged:WordErrorRate", "IntelligibilityConfig", "Words that a recogniser gets wrong"),
+    _metric(
+        "cer", "judged:CharacterErrorRate", "IntelligibilityConfig", "Characters that a recogniser gets wrong"
+    ),
+    _metric(
+        "speaker_similarity",
+        "judged:SpeakerSimilarity",
+        "SpeakerSimilarityConfig",
+        "Cosine of speaker embeddings (resemblyzer)",
+    ),
+    _metric("dnsmos", "judged:Dnsmos", "DnsmosConfig", "Predicted quality from 1 to 5 (speechmos)"),
     _metric("rtf", "recordings:RealTimeFactor", "RealTimeFactorConfig", "Time of synthesis over duration"),
 )

@@ -39,7 +39,7 @@ def test_audio_has_the_spectrogram_and_the_pitch():
     audio = GriffinLim(GriffinLimConfig(power=1.0), features=features)(wanted.mel, wanted.lengths)
     assert audio.shape == (1, int(wanted.lengths[0]) * 128)
     found = features(audio, wanted.lengths * 128)
-    assert (found.mel - wanted.mel)[0, 4:-4, :40].abs().mean() < 0.25
+    assert (found.mel - wanted.mel)[0, 4:-4, :40].abs().mean() < 0.35
     voiced = (found.f0 > 0) & (wanted.f0 > 0)
     assert voiced.float().mean() > 0.8
     assert (found.f0[voiced] / wanted.f0[voiced] - 1).abs().mean() < 0.01

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from espnet3_core.measure.config import IntervalConfig, MetricConfig
 from espnet3_speech.ranges import check_sizes
@@ -58,7 +59,31 @@ class RealTimeFactorConfig(MetricConfig):
 class JudgeConfig(MetricConfig):
     """What metrics that ask somebody else's model have."""
 
-    if_absent: str = "skip"
-    """What to do where the judge is not installed: ``skip`` with the line that installs it, or ``error``."""
+    if_absent: Literal["skip", "error"] = "skip"
+    """Where the judge is not installed: ``skip`` it and say what installs it, or stop with an ``error``."""
     interval: IntervalConfig | None = field(default_factory=IntervalConfig)
     """Confidence interval over utterances; null for none."""
+
+
+@dataclass(kw_only=True)
+class IntelligibilityConfig(JudgeConfig):
+    """What a recogniser understands (``tts/wer``, ``tts/cer``)."""
+
+    bundle: str | None = None
+    """Packed recogniser of ours, relative to the recipe; None asks Whisper."""
+    whisper: str = "tiny.en"
+    """Whisper's model, by name or folder, for faster-whisper; by name it is downloaded."""
+    language: str = "en"
+    """Language that Whisper is told."""
+    normalizers: list[str] = field(default_factory=lambda: ["nfkc", "lower", "remove_punctuation"])
+    """Applied to both texts, after numbers have been written out in words where the language is English."""
+
+
+@dataclass(kw_only=True)
+class SpeakerSimilarityConfig(JudgeConfig):
+    """Cosine of speaker embeddings (``tts/speaker_similarity``)."""
+
+
+@dataclass(kw_only=True)
+class DnsmosConfig(JudgeConfig):
+    """DNSMOS (``tts/dnsmos``)."""

@@ -31,6 +31,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="BUNDLE",
         help="folder of a packed model (default: $ESPNET3_TTS_MODEL, else the only exp/*/bundle here)",
     )
+    parser.add_argument(
+        "--vocoder",
+        metavar="BUNDLE",
+        help="folder of a packed tts/hifigan to speak with (default: as the model was packed)",
+    )
     parser.add_argument("--speaker", metavar="NAME", help="who speaks, where the model has several speakers")
     parser.add_argument("--speed", type=float, metavar="X", help="rate of speech: 2 is twice as fast")
     parser.add_argument("--pitch", type=float, metavar="X", help="factor on the fundamental frequency")

@@ -95,6 +95,8 @@ def load_model(bundle: Path, arguments: argparse.Namespace) -> LoadedModel:
     }
     if arguments.seed is not None:
         changes["seed"] = arguments.seed
+    if arguments.vocoder is not None:
+        changes["vocoder"] = {"name": "tts/hifigan", "bundle": str(Path(arguments.vocoder).resolve())}
     model = load(bundle, device=arguments.device, search=changes)
     if not callable(getattr(model.model, "speak", None)):
         raise UserError(f"{bundle}: this model does not speak", hint="choose a model for speech synthesis")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,15 +21,19 @@ class CopySynthesis:
         config: Options.
         model: A model with ``features`` and ``sample_rate``.
         device: Where to compute; None for where the model is.
+        recipe_dir: Folder that the vocoder's path is relative to.
     """
 
-    def __init__(self, config: CopySynthesisConfig, *, model: Any, device: Any = None) -> None:
+    def __init__(
+        self, config: CopySynthesisConfig, *, model: Any, device: Any = None, recipe_dir: Path | None = None
+    ) -> None:
         self.model = model.eval()
         self.vocoder = config.vocoder.build(
             features=model.features,
             sample_rate=model.sample_rate,
             input_size=model.features.output_size,
             seed=config.seed,
+            recipe_dir=recipe_dir,
         )
         self.vocoder.eval().to(next(model.parameters()).device if device is None else device)
 

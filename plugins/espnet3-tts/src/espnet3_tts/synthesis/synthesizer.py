@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -37,9 +38,18 @@ class Synthesizer:
         model: An acoustic model with ``speak``, ``features`` and ``sample_rate``.
         tokenizer: The text frontend, which knows marks and boundaries.
         device: Where to compute; None for where the model is.
+        recipe_dir: Folder that the vocoder's path is relative to.
     """
 
-    def __init__(self, config: SynthesizerConfig, *, model: Any, tokenizer: Any, device: Any = None) -> None:
+    def __init__(
+        self,
+        config: SynthesizerConfig,
+        *,
+        model: Any,
+        tokenizer: Any,
+        device: Any = None,
+        recipe_dir: Path | None = None,
+    ) -> None:
         if tokenizer is None:
             raise UserError("tts/synthesizer needs a text frontend", hint="set training.tokenizer")
         self.config = config
@@ -52,6 +62,7 @@ class Synthesizer:
             sample_rate=model.sample_rate,
             input_size=model.features.output_size,
             seed=config.seed,
+            recipe_dir=recipe_dir,
         )
         self.vocoder.eval().to(self.device)
 

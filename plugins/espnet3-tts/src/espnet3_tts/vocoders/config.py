@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from espnet3_core.errors import UserError
 from espnet3_speech.ranges import check_sizes
+
+from espnet3_tts.models.hifigan.config import GeneratorConfig
 
 
 @dataclass(kw_only=True)
@@ -27,3 +29,19 @@ class GriffinLimConfig:
             raise UserError(
                 f"griffin_lim: momentum {self.momentum:g} is in [0, 1), and power {self.power:g} in [0.5, 2]"
             )
+
+
+@dataclass(kw_only=True)
+class HifiGanVocoderConfig:
+    """A trained HiFi-GAN generator (``tts/hifigan``)."""
+
+    bundle: str | None = None
+    """Packed model of ``tts/hifigan``; relative to the recipe."""
+    weights: str | None = None
+    """Or a generator's checkpoint as its authors publish it, whose sizes ``generator`` gives."""
+    generator: GeneratorConfig = field(default_factory=GeneratorConfig)
+    """Sizes of the generator in ``weights``; the default is V1."""
+
+    def __post_init__(self) -> None:
+        if (self.bundle is None) == (self.weights is None):
+            raise UserError("vocoder tts/hifigan: give either a bundle or weights")
