@@ -49,6 +49,37 @@ test_sets:
 search: {{name: tts/synthesizer, vocoder: {{name: tts/griffin_lim, iterations: 4}}}}
 device: cpu
 """,
+    "conf/vocoder.yaml": f"""
+seed: 1
+dataset:
+  sample_rate: 8000
+  train: &data
+    {{name: core/manifest, path: {SAMPLE}/manifest.tsv, where: {{speaker: [{", ".join(SPEAKERS)}]}}}}
+  valid: *data
+model:
+  name: tts/hifigan
+  frontend: {{name: tts/features, n_fft: 512, window: 512, hop: 128, n_mels: 40, fmax: null}}
+  generator:
+    {{channels: 16, upsampling: [8, 4, 4], upsampling_kernels: [16, 8, 8], kernels: [3], dilations: [[1, 3]]}}
+  discriminators: {{periods: [2, 3], scales: 1, divisor: 8}}
+  segment: 8
+optimizers:
+  discriminator:
+    parameters: ["discriminator.*"]
+    optimizer: {{name: core/adamw, lr: 1.0e-3, betas: [0.8, 0.99]}}
+  generator:
+    parameters: ["generator.*"]
+    optimizer: {{name: core/adamw, lr: 1.0e-3, betas: [0.8, 0.99]}}
+batch: {{size: 8}}
+checkpoint: {{best: [{{monitor: valid/generator/mel, keep: 1}}]}}
+trainer: {{max_epochs: 3, accelerator: cpu}}
+""",
+    "conf/copies.yaml": f"""
+checkpoint: best
+test_sets:
+  test: {{name: core/manifest, path: {SAMPLE}/manifest.tsv, where: {{speaker: [{", ".join(SPEAKERS)}]}}}}
+device: cpu
+""",
     "conf/metrics.yaml": """
 metrics:
   mcd: {name: tts/mcd, n_fft: 512, hop: 128, n_mels: 40}
@@ -113,6 +144,23 @@ def test_the_bundle_says_what_infer_said(recipe):
     np.testing.assert_allclose(np.clip(result["audio"].samples, -1, 1), wanted, atol=1e-3)
 
 
+@pytest.fixture(scope="module")
+def vocoder(recipe: Path) -> Path:
+    """The bundle of a HiFi-GAN trained by named optimizers in the same recipe."""
+    stages = ["collect_stats", "train", "infer", "measure", "pack_model"]
+    run(recipe, stages=stages, stems={"training": "vocoder", "inference": "copies"})
+    return recipe / "exp/vocoder/bundle"
+
+
+def test_a_vocoder_learns_through_named_optimizers(recipe, vocoder):
+    lines = (recipe / "exp/vocoder/metrics.jsonl").read_text().splitlines()
+    distances = [line["valid/generator/mel"] for line in map(json.loads, lines) if line["kind"] == "valid"]
+    assert len(distances) == 3
+    assert distances[-1] < distances[0]
+    scores = json.loads((recipe / "exp/vocoder/copies/metrics.json").read_text())
+    assert 0 < scores["mcd"]["test"]["mcd"] < 40
+
+
 Command = Callable[..., tuple[int, str]]
 
 
@@ -150,6 +198,14 @@ def test_controls_and_seeds(tts, tmp_path):
     assert not np.array_equal(plain, samples("--seed", 5))
     assert len(samples("--speed", 2)) < 0.7 * len(plain)
     assert len(samples("--pitch", 1.5)) == len(plain)
+
+
+def test_a_trained_vocoder_speaks(tts, vocoder, tmp_path):
+    for name, words in (("a", ["--vocoder", vocoder]), ("b", [])):
+        assert tts("one two", "-o", tmp_path / f"{name}.wav", *words)[0] == 0
+    first, second = (soundfile.read(tmp_path / f"{name}.wav")[0] for name in "ab")
+    assert len(first) == len(second)
+    assert not np.allclose(first, second, atol=1e-3)
 
 
 def test_lines_of_a_file_become_files(tts, tmp_path):
