@@ -87,5 +87,6 @@ def test_takes_and_splits():
     rows = [line.split("\t") for line in (RECIPE / "dataset/splits.tsv").read_text().splitlines()[1:]]
     counts = {split: sum(row[1] == split for row in rows) for split in ("train", "dev", "test")}
     assert counts == {"train": 1067, "dev": 33, "test": 21}
-    prompts = [name.split("_")[1] for name, _ in rows]
-    assert len(set(prompts)) == len(prompts)
+    prompts = {split: {name.split("_")[1] for name, part in rows if part == split} for split in counts}
+    assert len(prompts["test"]) == 21
+    assert prompts["test"].isdisjoint(prompts["train"] | prompts["dev"])

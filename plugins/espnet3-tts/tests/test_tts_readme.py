@@ -3,7 +3,7 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
-from espnet3_tts.records import METRICS, MODELS, MODULES, SEARCHES, TOKENIZERS
+from espnet3_tts.records import CALLBACKS, METRICS, MODELS, MODULES, SEARCHES, TOKENIZERS
 
 PACKAGE = Path(__file__).parents[1]
 TEXT = (PACKAGE / "README.md").read_text(encoding="utf-8")
@@ -15,7 +15,7 @@ def test_the_example_runs(capsys):
 
 
 def test_everything_that_the_plugin_brings_is_named():
-    for record in (*METRICS, *MODELS, *MODULES, *SEARCHES, *TOKENIZERS):
+    for record in (*CALLBACKS, *METRICS, *MODELS, *MODULES, *SEARCHES, *TOKENIZERS):
         assert record.name in TEXT, record.name
 
 

@@ -40,6 +40,8 @@ model:
   speakers: [{", ".join(SPEAKERS)}]
   statistics: speaker
 batch: {{seconds: 20.0}}
+callbacks: [{{name: tts/pictures, every: 2, utterances: 1}}]
+loggers: [{{name: core/tensorboard}}]
 trainer: {{max_epochs: 3, accelerator: cpu}}
 """,
     "conf/inference.yaml": f"""
@@ -93,6 +95,7 @@ metrics:
 @pytest.fixture(scope="module")
 def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A recipe whose stages through pack_model have run."""
+    pytest.importorskip("matplotlib")
     folder = tmp_path_factory.mktemp("digits")
     for name, text in RECIPE.items():
         path = folder / name
@@ -108,6 +111,23 @@ def test_training_makes_progress(recipe):
     losses = [line["valid/loss"] for line in map(json.loads, lines) if line["kind"] == "valid"]
     assert len(losses) == 3
     assert losses[-1] < losses[0]
+
+
+def test_pictures_and_samples_are_written_in_validation(recipe):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    folder = recipe / "exp/training/pictures"
+    (picture,), (sample,) = folder.glob("*.png"), folder.glob("*.wav")
+    assert picture.stem == sample.stem
+    assert picture.name.startswith("epoch0002_flite-")
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert soundfile.info(sample).samplerate == 8000
+    events = EventAccumulator(
+        str(next((recipe / "exp/training/tensorboard").rglob("events.*")).parent)
+    ).Reload()
+    name = f"valid/{picture.stem.partition('_')[2]}"
+    assert name in events.Tags()["images"]
+    assert name in events.Tags()["audio"]
 
 
 def test_results_are_files_with_the_rate_of_the_model(recipe):

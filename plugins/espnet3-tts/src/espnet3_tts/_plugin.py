@@ -33,6 +33,12 @@ def espnet3_searches() -> Iterable[Any]:
 
 
 @hookimpl
+def espnet3_callbacks() -> Iterable[Any]:
+    """Pictures during training."""
+    return _records("records", "CALLBACKS")
+
+
+@hookimpl
 def espnet3_metrics() -> Iterable[Any]:
     """Metrics of synthetic speech."""
     return _records("records", "METRICS")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from espnet3_core.specs import MetricSpec, ModelSpec, ModuleSpec, SearchSpec, TokenizerSpec
+from espnet3_core.specs import CallbackSpec, MetricSpec, ModelSpec, ModuleSpec, SearchSpec, TokenizerSpec
 
 _P = "espnet3_tts"
 
@@ -146,4 +146,14 @@ METRICS = (
     ),
     _metric("dnsmos", "judged:Dnsmos", "DnsmosConfig", "Predicted quality from 1 to 5 (speechmos)"),
     _metric("rtf", "recordings:RealTimeFactor", "RealTimeFactorConfig", "Time of synthesis over duration"),
+)
+
+CALLBACKS = (
+    CallbackSpec(
+        name="tts/pictures",
+        target=f"{_P}.callbacks.pictures:Pictures",
+        config=f"{_P}.callbacks.config:PicturesConfig",
+        summary="Alignments, spectrograms and samples of validation utterances",
+        tasks=("tts",),
+    ),
 )

@@ -8,7 +8,7 @@ import torch
 from espnet3_core.errors import UserError
 from espnet3_tts.encoders.config import FeedForwardTransformerConfig
 from espnet3_tts.encoders.fft import FeedForwardTransformer
-from espnet3_tts.models.fastspeech2.model import Controls
+from espnet3_tts.models.contract import Controls
 from espnet3_tts.models.fastspeech2.variance import expanded, rounded, token_means
 
 Statistics = namedtuple("Statistics", "mean std count")

@@ -47,9 +47,8 @@ class Standardizer(nn.Module):
             self.std[row] = torch.as_tensor(found.std)
 
     def _of(self, table: Tensor, values: Tensor, speaker: Tensor | None) -> Tensor:
-        rows = table[
-            speaker if self.grouped and speaker is not None else torch.zeros_like(values[:, 0, 0].long())
-        ]
+        """Rows of a table for each utterance: of its speaker, or of all."""
+        rows = table[speaker] if self.grouped and speaker is not None else table[:1]
         return rows.unsqueeze(1).to(values.dtype)
 
     def forward(self, values: Tensor, speaker: Tensor | None = None) -> Tensor:

@@ -14,7 +14,7 @@ from espnet3_core.errors import UserError
 from espnet3_core.infer.audio import Audio
 from numpy.typing import NDArray
 
-from espnet3_tts.models.fastspeech2.model import Controls
+from espnet3_tts.models.contract import Controls
 from espnet3_tts.synthesis.config import SynthesizerConfig
 from espnet3_tts.synthesis.pieces import pieces
 

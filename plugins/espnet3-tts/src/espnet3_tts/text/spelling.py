@@ -40,7 +40,7 @@ def plain(text: str) -> str:
         c if c in "\u00bc\u00bd\u00be\u00b0" else unicodedata.normalize("NFKC", c.translate(_SAME))
         for c in text
     )
-    kept = []
+    kept: list[str] = []
     for character in unicodedata.normalize("NFD", text):
         if unicodedata.combining(character) and kept and kept[-1].lower() in LETTERS:
             continue

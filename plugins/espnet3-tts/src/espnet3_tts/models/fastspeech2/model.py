@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from espnet3_core.errors import UserError
@@ -15,6 +14,7 @@ from espnet3_tts.aligners.aligner import Aligner, SoftAlignment
 from espnet3_tts.aligners.forward_sum import binarization_loss, forward_sum_loss
 from espnet3_tts.aligners.search import monotonic_alignment
 from espnet3_tts.features.features import Acoustic, Features
+from espnet3_tts.models.contract import Controls, Spoken
 from espnet3_tts.models.fastspeech2.config import FastSpeech2Config
 from espnet3_tts.models.fastspeech2.variance import (
     Predictor,
@@ -25,35 +25,6 @@ from espnet3_tts.models.fastspeech2.variance import (
 )
 from espnet3_tts.models.speakers import Speakers
 from espnet3_tts.models.standardizer import Standardizer, statistics_names
-
-
-@dataclass(frozen=True)
-class Controls:
-    """How an utterance is spoken.
-
-    Attributes:
-        speed: Factor on the rate of speech.
-        pitch: Factor on the fundamental frequency.
-        energy: Factor on the amplitude that is predicted of each token.
-    """
-
-    speed: float = 1.0
-    pitch: float = 1.0
-    energy: float = 1.0
-
-
-class Spoken(NamedTuple):
-    """What the model says.
-
-    Attributes:
-        mel: ``(batch, frames, n_mels)`` log-mel, zero in padding.
-        lengths: ``(batch,)`` frames.
-        durations: ``(batch, tokens)`` frames of each token.
-    """
-
-    mel: Tensor
-    lengths: Tensor
-    durations: Tensor
 
 
 class FastSpeech2(nn.Module):
