@@ -279,6 +279,8 @@ def test_speakers_are_asked_for(tts, tmp_path):
     assert "flite-slt" in said
 
 
-def test_a_bundle_without_a_search_has_no_options_of_one(recipe, tmp_path):
-    with pytest.raises(UserError, match="there is no option 'sped'|sped"):
+def test_options_of_a_search_must_be_its_own(recipe, vocoder):
+    with pytest.raises(UserError, match="search.sped: unknown key 'sped'"):
         load(recipe / "exp/training/bundle", device="cpu", search={"sped": 2})
+    with pytest.raises(UserError, match="was packed without a search, and so has no speed"):
+        load(vocoder, device="cpu", search={"speed": 2})

@@ -69,7 +69,7 @@ class Features(nn.Module):
     def frames(self, speech: Tensor, lengths: Tensor, size: int) -> Tensor:
         """``(batch, samples)`` to ``(batch, frames, size)``, each centred on the middle of its hop."""
         before = (size - self.hop) // 2
-        padded = pad_mirrored(speech, lengths, before, size - self.hop - before + self.hop, repeat_edge=False)
+        padded = pad_mirrored(speech, lengths, before, size - before, repeat_edge=False)
         return frames_of(padded, speech.shape[1] // self.hop, size, self.hop)
 
     def magnitudes(self, speech: Tensor, lengths: Tensor) -> Tensor:
