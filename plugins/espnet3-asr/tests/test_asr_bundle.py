@@ -132,7 +132,7 @@ def test_own_code_is_refused(context: StageContext, tmp_path: Path) -> None:
     training = {**TRAINING, "model": {"_target_": "src.model.Mine"}}
     with pytest.raises(UserError, match=r"src\.model\.Mine is chosen by import path") as caught:
         pack_model(context_of(tmp_path, training))
-    assert "package it as a plugin" in str(caught.value)
+    assert "espnet3 plugin from-recipe" in str(caught.value)
 
 
 def test_bundles_that_cannot_be_used(context: StageContext) -> None:

@@ -47,7 +47,7 @@ def foreign(node: Any, key: str, recipe: Path | None) -> Iterator[Finding]:
             yield Finding(
                 message=f"{node['_target_']} is chosen by import path, and a bundle holds names only",
                 key=key,
-                hint="package it as a plugin and choose it by name",
+                hint=_packaging(str(node["_target_"])),
             )
         for name, value in node.items():
             if name not in ("_target_", "name"):
@@ -63,6 +63,12 @@ def foreign(node: Any, key: str, recipe: Path | None) -> Iterator[Finding]:
             key=key,
             hint="pack with an inference configuration that does without it",
         )
+
+
+def _packaging(target: str) -> str:
+    if target.startswith("src."):
+        return "espnet3 plugin from-recipe RECIPE NAME makes a package of src/, and names of its import paths"
+    return "package it as a plugin and choose it by name: espnet3 plugin new"
 
 
 def _is_path(text: str, recipe: Path) -> bool:

@@ -126,7 +126,7 @@ class LoadedModel:
     def __init__(
         self, directory: Path, manifest: Manifest, config: Mapping[str, Any], device: str = "auto"
     ) -> None:
-        from espnet3_core.infer.devices import pick_device
+        from espnet3_core.infer.devices import decoded_alone, pick_device
 
         self.directory = directory
         self.manifest = manifest
@@ -145,7 +145,9 @@ class LoadedModel:
         self.model = self._load_model()
         self._collate: Callable[..., Any] = self._build("collator", "collator")
         self._preprocess = self._transforms()
-        self._infer: Callable[[Any], list[dict[str, Any]]] = self._load_search()
+        search = self._load_search()
+        self._infer: Callable[[Any], list[dict[str, Any]]] = search.infer
+        self._alone = decoded_alone(self.model, search)
 
     def _component(self, key: str, kind: str, node: Mapping[str, Any] | None = None) -> Component | None:
         node = self.config.get(key) if node is None else node
@@ -177,13 +179,12 @@ class LoadedModel:
         load_weights(model, self.directory / WEIGHTS)
         return model.eval().to(self.device)
 
-    def _load_search(self) -> Callable[[Any], list[dict[str, Any]]]:
+    def _load_search(self) -> Any:
         component = self._component("search", "search")
         owner = self.model if component is None else component.build(**self._needs, model=self.model)
-        infer = getattr(owner, "infer", None)
-        if not callable(infer):
+        if not callable(getattr(owner, "infer", None)):
             raise UserError(f"{self.directory}: {type(owner).__name__} has no infer(batch)")
-        return infer  # type: ignore[no-any-return]
+        return owner
 
     def _transforms(self) -> list[tuple[str, Any]]:
         """Preprocessing, each step with the field that items need for it: ``speech`` or ``text``."""
@@ -277,9 +278,8 @@ class LoadedModel:
             tokenizer=self.tokenizer,
         )
         limits = self.config.get("batch") or {}
-        groups = batches_of(
-            range(len(items)), seconds, seconds=limits.get("seconds"), size=limits.get("size")
-        )
+        size = 1 if self._alone else limits.get("size")
+        groups = batches_of(range(len(items)), seconds, seconds=limits.get("seconds"), size=size)
         records: list[dict[str, Any]] = [{} for _ in items]
         for group in groups:
             batch = [prepared[index] for index in group]

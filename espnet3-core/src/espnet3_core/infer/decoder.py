@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from espnet3_core.errors import UserError
 from espnet3_core.infer.audio import store
-from espnet3_core.infer.devices import arithmetic, pick_device, seeded, to_device
+from espnet3_core.infer.devices import arithmetic, decoded_alone, pick_device, seeded, to_device
 from espnet3_core.infer.planning import Work
 from espnet3_core.memory import free_memory, is_out_of_memory
 from espnet3_core.protocols import Batch, Item
@@ -75,7 +75,10 @@ class Decoder:
         self.prepared = [prepared(context, work.dataset, tokenizer) for work in works]
         self.collate = collator_of(context, tokenizer)
         self.sample_rate = context.sample_rate
-        self.infer = load_search(context, tokenizer, checkpoint, self.device)
+        model = load_model(context, tokenizer, checkpoint, self.device)
+        search = search_of(context, tokenizer, model, self.device)
+        self.infer: Callable[[Batch], list[dict[str, Any]]] = search.infer
+        self.alone = decoded_alone(model, search)
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="reader")
         self._ahead: dict[tuple[int, ...], Future[list[Item | UserError]]] = {}
 
@@ -135,6 +138,8 @@ class Decoder:
 
     def _decode(self, items: list[Item]) -> list[dict[str, Any]]:
         """Results of some items; a batch that is too large for the memory is halved."""
+        if self.alone and len(items) > 1:
+            return [record for item in items for record in self._decode([item])]
         if not items:
             return []
         try:
@@ -208,19 +213,27 @@ def collator_of(context: StageContext, tokenizer: Any) -> Callable[[list[Item]],
     return context.config("training").collator.build(**needs)  # type: ignore[no-any-return]
 
 
-def load_search(
+def load_model(
     context: StageContext, tokenizer: Any, checkpoint: Path, device: torch.device
-) -> Callable[[Batch], list[dict[str, Any]]]:
-    """The function that decodes a batch: of the search that the configuration names, or of the model.
+) -> torch.nn.Module:
+    """The recipe's model with trained weights, in evaluation mode.
 
     Raises:
-        UserError: The checkpoint is another model's, or nothing can decode.
+        UserError: The checkpoint is another model's.
     """
     from espnet3_core.train.checkpoints import load_weights
 
-    model = context.build_model(tokenizer=tokenizer)
+    model: torch.nn.Module = context.build_model(tokenizer=tokenizer)
     load_weights(model, checkpoint)
-    model.eval().to(device)
+    return model.eval().to(device)
+
+
+def search_of(context: StageContext, tokenizer: Any, model: torch.nn.Module, device: torch.device) -> Any:
+    """What decodes a batch with ``infer``: the search that the configuration names, or the model.
+
+    Raises:
+        UserError: Nothing can decode.
+    """
     component = context.config("inference").search
     if component is None:
         if not callable(getattr(model, "infer", None)):
@@ -228,11 +241,11 @@ def load_search(
                 f"{type(model).__name__} has no infer(batch), and inference.search names no search",
                 hint="set inference.search; espnet3 list search shows what there is",
             )
-        return model.infer  # type: ignore[no-any-return]
+        return model
     needs = context.needs() | {"model": model, "tokenizer": tokenizer, "device": device}
     if tokenizer is not None:
         needs["vocab_size"] = len(tokenizer)
-    return component.build(**needs).infer  # type: ignore[no-any-return]
+    return component.build(**needs)
 
 
 def check_results(results: Any, ids: Sequence[str]) -> None:

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from torch.multiprocessing import _prctl_pr_set_pdeathsig  # type: ignore[attr-defined]
+
 
 def shielded(loader: Any) -> Any:
     """Let a loader's workers leave interrupts to the process that trains.
@@ -22,5 +24,6 @@ def shielded(loader: Any) -> Any:
 def _start(then: Callable[[int], None] | None, worker: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    _prctl_pr_set_pdeathsig(signal.SIGKILL)  # a worker that hangs would outlive a training that was killed
     if then is not None:
         then(worker)
