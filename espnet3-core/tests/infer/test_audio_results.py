@@ -23,7 +23,7 @@ MODEL = """
 
         def infer(self, batch):
             pairs = zip(batch["speech"], batch["speech_lengths"])
-            return [{"audio": Audio(speech[:n].numpy() / 10, 8000), "level": speech[0]} for speech, n in pairs]
+            return [{"audio": Audio(row[:n].numpy() / 10, 8000), "level": row[0]} for row, n in pairs]
 """
 
 

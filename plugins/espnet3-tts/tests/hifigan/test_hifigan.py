@@ -285,7 +285,9 @@ def test_a_packed_vocoder_speaks(monkeypatch, tmp_path, make_batch):
 
 def test_options_that_do_not_fit_are_refused():
     with pytest.raises(UserError, match="either a bundle or weights"):
-        HifiGanVocoderConfig()
+        HifiGanVocoderConfig(bundle="a", weights="b")
+    with pytest.raises(UserError, match="nothing to speak with"):
+        HifiGanVocoder(HifiGanVocoderConfig(), features=small_features())
     with pytest.raises(UserError, match="upsampling .* do not fit"):
         GeneratorConfig(upsampling=(8, 8), upsampling_kernels=(16,))
     with pytest.raises(UserError, match="cannot be halved"):

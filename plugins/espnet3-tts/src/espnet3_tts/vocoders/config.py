@@ -43,5 +43,5 @@ class HifiGanVocoderConfig:
     """Sizes of the generator in ``weights``; the default is V1."""
 
     def __post_init__(self) -> None:
-        if (self.bundle is None) == (self.weights is None):
-            raise UserError("vocoder tts/hifigan: give either a bundle or weights")
+        if self.bundle is not None and self.weights is not None:
+            raise UserError("vocoder tts/hifigan: give either a bundle or weights, not both")

@@ -36,7 +36,11 @@ class HifiGanVocoder(nn.Module):
         if config.bundle is not None:
             self.generator = _from_bundle(folder / Path(config.bundle).expanduser(), features)
         else:
-            assert config.weights is not None
+            if config.weights is None:
+                raise UserError(
+                    "vocoder tts/hifigan: there is nothing to speak with",
+                    hint="set its bundle (a packed tts/hifigan), or weights (a published generator)",
+                )
             self.generator = Generator(config.generator, n_mels=features.output_size)
             load_published(self.generator, folder / Path(config.weights).expanduser())
         if self.generator.config.hop != features.hop:
