@@ -180,7 +180,7 @@ def test_it_learns_a_sentence(make_model, make_batch):
         optimizer.zero_grad()
         output["loss"].backward()
         optimizer.step()
-        losses.append({key: float(value) for key, value in output.items()})
+        losses.append({key: value.item() for key, value in output.items()})
     for name in ("loss_mel", "loss_duration", "loss_energy", "loss_align"):
         assert losses[-1][name] < 0.8 * losses[0][name]
 
