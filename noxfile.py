@@ -14,7 +14,7 @@ import nox
 
 ROOT = Path(__file__).parent
 CORE = ["espnet3-core", "plugins/espnet3-speech", "plugins/espnet3-asr"]
-PACKAGES = [*CORE, "plugins/espnet3-serve"]
+PACKAGES = [*CORE, "plugins/espnet3-tts", "plugins/espnet3-serve"]
 CONSTRAINTS = ["-c", str(ROOT / "constraints.txt")]
 TEST_TOOLS = [
     "pytest",
@@ -27,6 +27,9 @@ TEST_TOOLS = [
     "tensorboard",
     "openai",
     "schemathesis",
+    "librosa",
+    "matplotlib",
+    "espeakng-loader",
 ]
 
 nox.options.default_venv_backend = "venv"

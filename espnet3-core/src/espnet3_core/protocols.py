@@ -98,7 +98,11 @@ class Search(Protocol):
     """
 
     def infer(self, batch: Batch) -> list[dict[str, Any]]:
-        """One result per id, in the order of the batch."""
+        """One result per id, in the order of the batch.
+
+        Values are what JSON can say, tensors, or :class:`espnet3_core.infer.audio.Audio`, which the stage
+        infer writes to files.
+        """
 
 
 class Publisher(Protocol):

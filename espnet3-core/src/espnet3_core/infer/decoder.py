@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from espnet3_core.errors import UserError
+from espnet3_core.infer.audio import store
 from espnet3_core.infer.devices import arithmetic, decoded_alone, pick_device, seeded, to_device
 from espnet3_core.infer.planning import Work
 from espnet3_core.memory import free_memory, is_out_of_memory
@@ -68,6 +69,7 @@ class Decoder:
         self.config = context.config("inference")
         self.offsets = [work.offset for work in works]
         self.works = list(works)
+        self.folders = [context.inference_directory / work.name for work in works]
         self.device = pick_device(self.config.device)
         tokenizer = context.build_tokenizer()
         self.prepared = [prepared(context, work.dataset, tokenizer) for work in works]
@@ -103,9 +105,11 @@ class Decoder:
             else:
                 good.append(position)
         start = time.perf_counter()
-        for position, record in zip(good, self._decode([items[p] for p in good]), strict=True):  # type: ignore[misc]
-            records[position] = record
-        return Outcome(records, time.perf_counter() - start)
+        found = self._decode([items[position] for position in good])  # type: ignore[misc]
+        seconds = time.perf_counter() - start
+        for position, record in zip(good, found, strict=True):
+            records[position] = store(record, self.folders[self._place(shard[position])[0]])
+        return Outcome(records, seconds)
 
     def _read(self, shard: Sequence[int]) -> list[Item | UserError]:
         return [self._item(index) for index in shard]
@@ -257,7 +261,7 @@ def check_results(results: Any, ids: Sequence[str]) -> None:
 
 
 def plain(value: Any) -> Any:
-    """A result as JSON can say it: tensors and arrays become numbers and lists."""
+    """A result as JSON can say it: tensors and arrays become numbers and lists; audio stays as it is."""
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items() if key != "id"}
     if isinstance(value, list | tuple):

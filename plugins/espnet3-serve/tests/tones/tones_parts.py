@@ -4,6 +4,7 @@ import os
 
 import torch
 from espnet3_core.errors import UserError
+from espnet3_core.infer.audio import Audio
 from torch import nn
 
 SECONDS = 0.04
@@ -72,7 +73,7 @@ class Speaker(nn.Module):
         wait_while_held()
         speeds = batch.get("speed", torch.ones(len(batch["ids"]))).tolist()
         return [
-            {"sound": self._said(text, speed), "sample_rate": self.rate}
+            {"sound": Audio(self._said(text, speed).detach().cpu().numpy(), self.rate)}
             for text, speed in zip(batch["text"], speeds, strict=True)
         ]
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Any, Literal
 
 import numpy as np
-from espnet3_core.bundle.results import Waveform
+from espnet3_core.infer.audio import Audio
 from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, Field, ValidationError
 from starlette.responses import StreamingResponse
@@ -99,7 +99,7 @@ def _inputs(wanted: SpeechRequest, served: Served, text: str) -> Inputs:
     return inputs
 
 
-async def _spoken(served: Served, inputs: Inputs) -> Waveform:
+async def _spoken(served: Served, inputs: Inputs) -> Audio:
     (result,) = await served.compute([inputs], "input")
     if result.audio is None:
         raise APIError(500, f"the model {served.name!r} gave no audio", kind="server_error")
@@ -111,7 +111,7 @@ async def _stream(
     served: Served,
     began: float,
     encoder: Encoder,
-    audio: Waveform,
+    audio: Audio,
     rest: list[Inputs],
 ) -> AsyncIterator[bytes]:
     """The bytes of all pieces; an error after the first one breaks the answer off."""
