@@ -1,0 +1,77 @@
+"""A Hub for the tests, a bundle, and commands of their own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from espnet3_core.bundle.manifest import Manifest
+from espnet3_core.bundle.pack import write_bundle
+from espnet3_core.fields import FieldDeclaration
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import hub_server
+
+MANIFEST = Manifest(
+    system="acme/digits",
+    title="Digits",
+    license="CC-BY-SA-4.0",
+    language=["en"],
+    inputs=[FieldDeclaration(name="speech", kind="audio", summary="one utterance")],
+    outputs=[FieldDeclaration(name="text", kind="text", summary="what was said")],
+    training={"datasets": ["openslr/librispeech_asr"]},
+    metrics={"wer": {"test": {"wer": 3.25, "interval": [1.0, 5.0]}, "other": {"wer": 7.5}}},
+)
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    """A bundle of no model in particular."""
+    return pack(tmp_path / "bundle")
+
+
+def pack(target: Path, seed: int = 0) -> Path:
+    generator = torch.Generator().manual_seed(seed)
+    weights = {"weight": torch.randn(200_000, generator=generator)}
+    write_bundle(target, MANIFEST, {"model": {"name": "acme/digits"}}, weights)
+    return target
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[hub_server.Hub]:
+    """A Hub, which the environment and the client in this process know, and a writer's token."""
+    from huggingface_hub import constants
+
+    home = tmp_path / "hf"
+    with hub_server.running() as server:
+        settings = {"HF_ENDPOINT": server.url, "HF_HOME": str(home), "HF_HUB_DISABLE_XET": "1"}
+        for name, value in {**settings, "HF_TOKEN": hub_server.WRITER}.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("ESPNET3_CACHE", str(tmp_path / "cache"))
+        # The client reads its environment when it is imported, which another test may have done.
+        monkeypatch.setattr(constants, "ENDPOINT", server.url)
+        monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+        monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(home / "token"))
+        yield server
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., "subprocess.Popen[str]"]]:
+    """Starts Python code in a process of its own; what still runs in the end is killed."""
+    begun: list[subprocess.Popen[str]] = []
+
+    def start(code: str, *arguments: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", code, *arguments]
+        begun.append(subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
+        return begun[-1]
+
+    yield start
+    for process in begun:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
