@@ -55,13 +55,15 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[hub_server.
         monkeypatch.setenv("ESPNET3_CACHE", str(tmp_path / "cache"))
         # The client reads its environment when it is imported, which another test may have done.
         monkeypatch.setattr(constants, "ENDPOINT", server.url)
+        template = f"{server.url}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
         monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
         monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(home / "token"))
         yield server
 
 
 @pytest.fixture
-def start() -> Iterator[Callable[..., "subprocess.Popen[str]"]]:
+def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
     """Starts Python code in a process of its own; what still runs in the end is killed."""
     begun: list[subprocess.Popen[str]] = []
 

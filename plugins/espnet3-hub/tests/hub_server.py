@@ -1,6 +1,6 @@
 """A Hub on this machine: the endpoints that ``huggingface_hub`` calls to publish and to download, over HTTP.
 
-It keeps what it is sent in memory, and judges it: tokens, visibility, hashes of large files, the head of cards.
+It keeps what it is sent in memory, and judges it: tokens, visibility, hashes of large files, heads of cards.
 """
 
 from __future__ import annotations
@@ -59,6 +59,8 @@ class Hub(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server_port}"
+        self.storage = f"http://localhost:{self.server_port}"
+        """Where large files are: another host, whose addresses are signed."""
         self.repos: dict[tuple[str, str], Repo] = {}
         self.large: dict[str, bytes] = {}
         self.requests: list[tuple[str, str]] = []
@@ -68,6 +70,13 @@ class Hub(ThreadingHTTPServer):
         self.hold = ""
         """A request whose line holds this text is answered half, or read half, and then waits."""
         self.held = threading.Event()
+        self.gone = False
+
+    def go(self) -> None:
+        """Be reached no more, by connections that are open neither."""
+        self.gone = True
+        self.shutdown()
+        self.server_close()
 
     def asked(self, pattern: str) -> list[str]:
         """The requests of a kind."""
@@ -83,8 +92,8 @@ def running() -> Iterator[Hub]:
     try:
         yield server
     finally:
-        server.shutdown()
-        server.server_close()
+        if not server.gone:
+            server.go()
         thread.join()
 
 
@@ -109,6 +118,9 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
     def handle_any(self) -> None:
+        if self.server.gone:
+            self.close_connection = True
+            return
         self.url = urlsplit(self.path)
         self.server.requests.append((self.command, unquote(self.url.path)))
         try:
@@ -168,6 +180,10 @@ class Handler(BaseHTTPRequestHandler):
             raise Refusal(401, "Invalid username or password.")
         if who != WRITER:
             raise Refusal(403, "Forbidden: you don't have the required permissions")
+
+    def no_token(self) -> None:
+        if self.headers.get("Authorization"):
+            raise Refusal(400, "the storage must not see tokens")
 
     def repo(self, kind: str, repo: str) -> Repo:
         who, found = self.who(), self.server.repos.get((kind, repo))
@@ -264,15 +280,14 @@ class Handler(BaseHTTPRequestHandler):
             oid = wanted["oid"]
             entry = {"oid": oid, "size": wanted["size"]}
             if oid not in self.server.large:
-                put = f"{self.server.url}/storage/{oid}?X-Amz-Signature=signed-address"
+                put = f"{self.server.storage}/storage/{oid}?X-Amz-Signature=signed-address"
                 verify = f"{self.server.url}/verify/{oid}"
                 entry["actions"] = {"upload": {"href": put}, "verify": {"href": verify}}
             objects.append(entry)
         self.answer({"transfer": "basic", "objects": objects})
 
     def store(self, oid: str) -> None:
-        if self.headers.get("Authorization"):
-            raise Refusal(400, "the storage is another company's: it must not see tokens")
+        self.no_token()
         if hashlib.sha256(self.body).hexdigest() != oid:
             raise Refusal(400, "other bytes than announced")
         self.server.received += len(self.body)
@@ -306,7 +321,9 @@ class Handler(BaseHTTPRequestHandler):
             else:
                 del files[value["path"]]
         new = found.commit(revision, files, header["value"]["summary"])
-        self.answer({"commitUrl": f"{self.server.url}/{repo}/commit/{new}", "commitOid": new, "success": True})
+        self.answer(
+            {"commitUrl": f"{self.server.url}/{repo}/commit/{new}", "commitOid": new, "success": True}
+        )
 
     # Fetching
 
@@ -322,9 +339,11 @@ class Handler(BaseHTTPRequestHandler):
         oid = hashlib.sha256(content).hexdigest()
         self.server.large[oid] = content
         linked = {"X_Linked_Etag": f'"{oid}"', "X_Linked_Size": str(len(content))}
-        self.answer(b"", 302, **about, **linked, Location=f"{self.server.url}/cdn/{oid}")
+        place = f"{self.server.storage}/cdn/{oid}?X-Amz-Signature=signed-address"
+        self.answer(b"", 302, **about, **linked, Location=place)
 
     def content(self, oid: str) -> None:
+        self.no_token()
         content = self.server.large[oid]
         wanted = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
         part = content[int(wanted[1]) :] if wanted else content

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from huggingface_hub import ModelCard
 from hub_server import Hub
+from huggingface_hub import ModelCard
 
 
 def test_the_head_of_the_card_is_what_the_hub_asks_for(hub: Hub, bundle: Path) -> None:

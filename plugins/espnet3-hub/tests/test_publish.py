@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from conftest import pack
-from espnet3_core.bundle.check import check_bundle
+from espnet3_core.bundle.source import fetch
 from espnet3_core.errors import UserError
 from espnet3_hub.config import HubConfig
 from espnet3_hub.publish import ModelPublisher, SpacePublisher
@@ -189,10 +189,12 @@ def test_neither_tokens_nor_signed_addresses_are_logged(
 ) -> None:
     with caplog.at_level(logging.INFO):
         publish(bundle)
+        fetch(publish(bundle))
     everything = caplog.text + "".join(capfd.readouterr())
     assert WRITER not in everything
     assert "X-Amz-Signature" not in everything
     assert hub.asked("PUT /storage"), "no signed address was used"
+    assert hub.asked("GET /cdn"), "no signed address was used"
 
 
 def test_a_card_that_the_hub_refuses_stops_before_files_are_sent(hub: Hub, bundle: Path) -> None:
@@ -207,8 +209,7 @@ def test_a_card_that_the_hub_refuses_stops_before_files_are_sent(hub: Hub, bundl
 def test_without_a_network_the_same_command_is_advised(
     hub: Hub, bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hub.shutdown()
-    hub.server_close()
+    hub.go()
     with pytest.raises(UserError, match="the Hub cannot be reached") as caught:
         publish(bundle)
     assert "the same command goes on" in str(caught.value.hint)
@@ -237,4 +238,3 @@ def test_a_space_is_made_with_the_kit_that_its_card_names(hub: Hub, tmp_path: Pa
     repo = hub.repos["space", "acme/demo"]
     assert {k: v for k, v in repo.files().items() if k != ".gitattributes"} == contents(folder)
     assert address == f"{hub.url}/spaces/acme/demo"
-    assert check_bundle is not None

@@ -40,17 +40,14 @@ def test_once_fetched_no_network_is_needed(
     hub: Hub, address: str, bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = fetch(address)
-    hub.shutdown()
-    hub.server_close()
+    hub.go()
     assert fetch(address) == folder
     assert contents(folder) == contents(bundle)
     with pytest.raises(UserError, match="the Hub cannot be reached"):
         fetch("hf://acme/digits@other")
 
 
-def test_a_tag_is_a_revision_and_a_later_commit_does_not_matter(
-    hub: Hub, address: str, bundle: Path
-) -> None:
+def test_a_tag_is_a_revision_and_a_later_commit_does_not_matter(hub: Hub, address: str, bundle: Path) -> None:
     repo = hub.repos[MODEL]
     repo.tags["v1"] = repo.branches["main"]
     ModelPublisher(HubConfig(repo="acme/digits")).publish(pack(bundle.with_name("later"), seed=1))
@@ -58,9 +55,7 @@ def test_a_tag_is_a_revision_and_a_later_commit_does_not_matter(
     assert contents(fetch(address)) == contents(bundle)
 
 
-@pytest.mark.parametrize(
-    ("revision", "said"), [("", "without a revision"), ("@main", "main is a branch")]
-)
+@pytest.mark.parametrize(("revision", "said"), [("", "without a revision"), ("@main", "main is a branch")])
 def test_a_revision_whose_contents_may_change_is_refused(
     hub: Hub, address: str, revision: str, said: str
 ) -> None:
@@ -84,9 +79,7 @@ def test_a_fetch_that_was_killed_goes_on(
     assert hub.held.wait(60)
     process.send_signal(signal.SIGKILL)
     process.wait(30)
-    (part,) = (tmp_path / "cache/bundles").iterdir() if False else [
-        path for path in (tmp_path / "cache/bundles").iterdir() if path.is_dir()
-    ]
+    (part,) = [path for path in (tmp_path / "cache/bundles").iterdir() if path.is_dir()]
     assert part.suffix == ".part"
     hub.hold, hub.requests = "", []
     assert contents(fetch(address)) == contents(bundle)
@@ -104,16 +97,15 @@ def test_files_that_are_not_those_of_the_manifest_are_refused(
     files["model.safetensors"] = (other, True)
     sha = repo.commit("main", files, "by hand")
     hub.requests = []
-    said = "another SHA-256" if change.startswith(b"same") else "bytes are expected|are expected"
+    said = "another SHA-256" if change.startswith(b"same") else "are expected"
     with pytest.raises(UserError, match=said):
         fetch(f"hf://acme/digits@{sha}")
     assert bool(hub.asked("GET /cdn")) is change.startswith(b"same")
-    assert not [path for path in (tmp_path / "cache/bundles").iterdir() if sha in path.name]
+    left = [path for path in (tmp_path / "cache/bundles").iterdir() if path.is_dir()]
+    assert {path.suffix for path in left} <= {".part"}
 
 
-def test_a_private_bundle_needs_a_token(
-    hub: Hub, address: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_private_bundle_needs_a_token(hub: Hub, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", "")
     with pytest.raises(UserError, match="there is no such repository, or you may not see it") as caught:
         fetch(address)

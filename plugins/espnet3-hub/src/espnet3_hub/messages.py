@@ -1,7 +1,8 @@
-"""What the Hub answers, as messages for people. None of them holds a token or an address that is signed."""
+"""What the Hub answers, as messages for people; neither tokens nor signed addresses come into a log."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -36,20 +37,19 @@ def require_token(address: str) -> None:
 @contextmanager
 def hub_errors(address: str) -> Iterator[None]:
     """Raise the client's errors as :class:`UserError` that names ``address``."""
+    # It logs every address that it asks, and those of the Hub's storage let whoever reads them in.
+    requests = logging.getLogger("httpx2")
+    level = requests.level
+    requests.setLevel(logging.WARNING)
     try:
         yield
-    except (httpx2.TransportError, OfflineModeIsEnabled, LocalEntryNotFoundError) as error:
-        raise _unreachable(address, error) from error
-    except HfHubHTTPError as error:
-        raise _refused(address, error) from error
-    except RuntimeError as error:
-        # The client wraps what stops the upload of a large file.
-        cause = error.__cause__
-        if isinstance(cause, HfHubHTTPError):
-            raise _refused(address, cause) from error
-        if isinstance(cause, httpx2.TransportError):
-            raise _unreachable(address, cause) from error
-        raise
+    except (HfHubHTTPError, httpx2.TransportError, OfflineModeIsEnabled) as error:
+        raise _message(address, error) from error
+    except (RuntimeError, LocalEntryNotFoundError) as error:
+        # So the client wraps what stops the transfer of one file.
+        if not isinstance(error.__cause__, (HfHubHTTPError, httpx2.TransportError, OfflineModeIsEnabled)):
+            raise
+        raise _message(address, error.__cause__) from error
     except ValueError as error:
         if "Invalid metadata in README.md" not in str(error):
             raise
@@ -57,9 +57,13 @@ def hub_errors(address: str) -> Iterator[None]:
             f"{address}: the Hub refuses the model card: {' '.join(str(error).split())}",
             hint="its head is made of publication.license, language and datasets: mend them and pack again",
         ) from error
+    finally:
+        requests.setLevel(level)
 
 
-def _unreachable(address: str, error: Exception) -> UserError:
+def _message(address: str, error: BaseException) -> UserError:
+    if isinstance(error, HfHubHTTPError):
+        return _refused(address, error)
     if isinstance(error, OfflineModeIsEnabled):
         return UserError(
             f"{address}: HF_HUB_OFFLINE is set, and it was not fetched before",

@@ -79,7 +79,8 @@ class HubPublisher:
                 revision=self.config.revision,
                 parent_commit=head,
             )
-        _log.info("nothing new" if done.oid == head else "%s", *([] if done.oid == head else [done.commit_url]))
+        if done.oid != head:
+            _log.info("commit %s", done.commit_url)
         return self._address(done.oid)
 
     def _head(self, api: HfApi, space_sdk: str | None) -> str:
@@ -146,6 +147,11 @@ class SpacePublisher(HubPublisher):
                 hint="the stage pack_demo writes such a folder",
             )
         return sdk
+
+    def _address(self, revision: str) -> str:
+        from huggingface_hub import constants
+
+        return f"{constants.ENDPOINT}/spaces/{self.config.repo}"
 
 
 def _files(folder: Path) -> dict[str, Path]:
