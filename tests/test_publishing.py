@@ -27,20 +27,21 @@ SERVER = ROOT / "plugins/espnet3-hub/tests/hub_server.py"
 pytest.importorskip("espnet3_hub", reason="espnet3-hub is not installed")
 
 
-@pytest.fixture(scope="module")
-def server() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("espnet3_test_hub_server", SERVER)
+def module(path: Path) -> ModuleType:
+    """A module of a package's tests."""
+    spec = importlib.util.spec_from_file_location(f"espnet3_publishing_{path.stem}", path)
     assert spec is not None
     assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
+    loaded = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = loaded
+    spec.loader.exec_module(loaded)
+    return loaded
 
 
 @pytest.fixture
-def hub(server: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[object]:
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[object]:
     """A Hub, for commands in processes of their own."""
+    server = module(SERVER)
     with server.running() as running:
         settings = {
             "HF_ENDPOINT": running.url,
@@ -72,14 +73,16 @@ LOAD = "import sys, espnet3_core; print(espnet3_core.load(sys.argv[1], device='c
 
 
 def test_what_was_published_gives_the_same_text_elsewhere(hub: object, tmp_path: Path) -> None:
-    address = python(PUBLISH, str(BUNDLE), cwd=tmp_path).strip()
+    bundle = tmp_path / "bundle"
+    module(BUNDLE.with_name("make_bundle.py")).make(bundle)
+    address = python(PUBLISH, str(bundle), cwd=tmp_path).strip()
     audio = str(BUNDLE / "sample/speech.wav")
-    expected = espnet3_core.load(BUNDLE, device="cpu")(audio).text
+    expected = espnet3_core.load(bundle, device="cpu")(audio).text
     assert python(LOAD, address, audio, cwd=tmp_path).strip() == expected != ""
     folder = Path(
         python("from espnet3_core.cli.main import main; main()", "fetch", address, cwd=tmp_path).strip()
     )
-    assert read_manifest(folder) == read_manifest(BUNDLE)
+    assert read_manifest(folder) == read_manifest(bundle)
 
 
 def test_the_snippet_of_the_card_runs_in_the_folder() -> None:

@@ -8,38 +8,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import torch
-from espnet3_core.bundle.manifest import Manifest
-from espnet3_core.bundle.pack import write_bundle
-from espnet3_core.fields import FieldDeclaration
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 import hub_server
-
-MANIFEST = Manifest(
-    system="acme/digits",
-    title="Digits",
-    license="CC-BY-SA-4.0",
-    language=["en"],
-    inputs=[FieldDeclaration(name="speech", kind="audio", summary="one utterance")],
-    outputs=[FieldDeclaration(name="text", kind="text", summary="what was said")],
-    training={"datasets": ["openslr/librispeech_asr"]},
-    metrics={"wer": {"test": {"wer": 3.25, "interval": [1.0, 5.0]}, "other": {"wer": 7.5}}},
-)
+from hub_bundles import pack
 
 
 @pytest.fixture
 def bundle(tmp_path: Path) -> Path:
     """A bundle of no model in particular."""
     return pack(tmp_path / "bundle")
-
-
-def pack(target: Path, seed: int = 0) -> Path:
-    generator = torch.Generator().manual_seed(seed)
-    weights = {"weight": torch.randn(200_000, generator=generator)}
-    write_bundle(target, MANIFEST, {"model": {"name": "acme/digits"}}, weights)
-    return target
 
 
 @pytest.fixture

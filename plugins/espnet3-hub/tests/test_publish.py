@@ -10,14 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import pack
 from espnet3_core.bundle.source import fetch
+from espnet3_core.config.roles import PublicationConfig
+from espnet3_core.config.schema import validate
 from espnet3_core.errors import UserError
 from espnet3_hub.config import HubConfig
 from espnet3_hub.publish import ModelPublisher, SpacePublisher
+from hub_bundles import MODEL, contents, pack
 from hub_server import READER, WRITER, Hub
 
-MODEL = ("model", "acme/digits")
 PUBLISH = """
 import sys, pathlib
 from espnet3_hub.config import HubConfig
@@ -28,10 +29,6 @@ print(ModelPublisher(HubConfig(repo="acme/digits")).publish(pathlib.Path(sys.arg
 
 def publish(folder: Path, **options: Any) -> str:
     return ModelPublisher(HubConfig(repo="acme/digits", **options)).publish(folder)
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
 def held(hub: Hub, revision: str = "main") -> dict[str, bytes]:
@@ -213,6 +210,13 @@ def test_without_a_network_the_same_command_is_advised(
     with pytest.raises(UserError, match="the Hub cannot be reached") as caught:
         publish(bundle)
     assert "the same command goes on" in str(caught.value.hint)
+
+
+def test_publishers_are_built_by_name() -> None:
+    upload = {"name": "hub/model", "repo": "acme/digits", "private": False}
+    publisher = validate(PublicationConfig, {"upload": upload}, "publication").upload.build(recipe_dir=Path())
+    assert isinstance(publisher, ModelPublisher)
+    assert publisher.config == HubConfig(repo="acme/digits", private=False)
 
 
 def test_links_are_not_followed(hub: Hub, bundle: Path) -> None:

@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import pack
 from espnet3_core.bundle.manifest import read_manifest
 from espnet3_core.bundle.source import fetch, local_bundle
 from espnet3_core.errors import UserError
 from espnet3_hub.config import HubConfig
 from espnet3_hub.publish import ModelPublisher
+from hub_bundles import MODEL, contents, pack
 from hub_server import Hub
-from test_publish import MODEL, contents
 
 FETCH = """
 import sys
