@@ -10,10 +10,12 @@ import hashlib
 import json
 import re
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -69,6 +71,10 @@ class Hub(ThreadingHTTPServer):
         self.before_commit: Callable[[], Any] = lambda: None
         self.hold = ""
         """A request whose line holds this text is answered half, or read half, and then waits."""
+        self.xet: Path | None = None
+        """Store of large files by Xet: a folder that clients with hf_xet write to and read by themselves."""
+        self.xet_files: dict[str, tuple[str, bytes]] = {}
+        """What that store may hold: hash of Xet and contents, by SHA-256."""
         self.held = threading.Event()
         self.gone = False
 
@@ -226,6 +232,20 @@ class Handler(BaseHTTPRequestHandler):
         tags = entries(found.tags, "tags")
         self.answer({"branches": entries(found.branches, "heads"), "tags": tags, "converts": []})
 
+    def xet_token(self, kind: str, repo: str, right: str, revision: str) -> None:
+        self.repo(kind, repo)
+        if self.server.xet is None:
+            raise Refusal(403, "there is no such store")
+        if right == "write":
+            self.may_write()
+        place, ends = f"local://{self.server.xet}", int(time.time()) + 3600
+        self.answer(
+            {"casUrl": place, "accessToken": "xet", "exp": ends},
+            X_Xet_Cas_Url=place,
+            X_Xet_Access_Token="xet",
+            X_Xet_Token_Expiration=str(ends),
+        )
+
     def branch(self, kind: str, repo: str, branch: str) -> None:
         self.may_write()
         found = self.repo(kind, repo)
@@ -315,6 +335,8 @@ class Handler(BaseHTTPRequestHandler):
                 self.server.received += len(content)
                 files[value["path"]] = (content, False)
             elif operation["key"] == "lfsFile":
+                if self.server.xet:
+                    self.server.large[value["oid"]] = self.server.xet_files[value["oid"]][1]
                 if value["oid"] not in self.server.large:
                     raise Refusal(400, f"{value['path']} was not uploaded")
                 files[value["path"]] = (self.server.large[value["oid"]], True)
@@ -339,6 +361,9 @@ class Handler(BaseHTTPRequestHandler):
         oid = hashlib.sha256(content).hexdigest()
         self.server.large[oid] = content
         linked = {"X_Linked_Etag": f'"{oid}"', "X_Linked_Size": str(len(content))}
+        if self.server.xet:
+            linked["X_Xet_Hash"] = self.server.xet_files[oid][0]
+            linked["X_Xet_Refresh_Route"] = f"{self.server.url}/api/models/{repo}/xet-read-token/{sha}"
         place = f"{self.server.storage}/cdn/{oid}?X-Amz-Signature=signed-address"
         self.answer(b"", 302, **about, **linked, Location=place)
 
@@ -379,6 +404,7 @@ ROUTES = (
     ("POST", r"/api/validate-yaml", Handler.validate_yaml),
     ("GET", rf"{_REPO}(?:/revision/(?P<revision>[^/]+))?", Handler.info),
     ("GET", rf"{_REPO}/refs", Handler.refs),
+    ("GET", rf"{_REPO}/xet-(?P<right>read|write)-token/(?P<revision>[^/]+)", Handler.xet_token),
     ("POST", rf"{_REPO}/branch/(?P<branch>[^/]+)", Handler.branch),
     ("GET", rf"{_REPO}/tree/(?P<revision>[^/]+)", Handler.list_tree),
     ("POST", rf"{_REPO}/paths-info/(?P<revision>[^/]+)", Handler.paths_info),

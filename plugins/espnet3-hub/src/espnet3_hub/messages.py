@@ -43,11 +43,11 @@ def hub_errors(address: str) -> Iterator[None]:
     requests.setLevel(logging.WARNING)
     try:
         yield
-    except (HfHubHTTPError, httpx2.TransportError, OfflineModeIsEnabled) as error:
+    except (HfHubHTTPError, httpx2.TransportError, ConnectionError) as error:
         raise _message(address, error) from error
     except (RuntimeError, LocalEntryNotFoundError) as error:
         # So the client wraps what stops the transfer of one file.
-        if not isinstance(error.__cause__, (HfHubHTTPError, httpx2.TransportError, OfflineModeIsEnabled)):
+        if not isinstance(error.__cause__, (HfHubHTTPError, httpx2.TransportError, ConnectionError)):
             raise
         raise _message(address, error.__cause__) from error
     except ValueError as error:
@@ -68,6 +68,12 @@ def _message(address: str, error: BaseException) -> UserError:
         return UserError(
             f"{address}: HF_HUB_OFFLINE is set, and it was not fetched before",
             hint="unset it, or run espnet3 fetch where there is a network",
+        )
+    if isinstance(error, ConnectionError):
+        # From hf_xet, which does not tell refusals from lost connections.
+        return UserError(
+            f"{address}: the Hub's storage of large files cannot be reached, or refuses",
+            hint="the same command goes on; with HF_HUB_DISABLE_XET=1 files go another way",
         )
     return UserError(
         f"{address}: the Hub cannot be reached ({type(error).__name__})",
