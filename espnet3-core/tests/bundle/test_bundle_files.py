@@ -173,7 +173,7 @@ def test_upload_asks_plugins_and_prints_the_address(
     upload: Any = SimpleNamespace(
         build=lambda **needs: DirectoryPublisher(DirectoryConfig(path="out"), recipe_dir=needs["recipe_dir"])
     )
-    publication = SimpleNamespace(upload=upload)
+    publication = SimpleNamespace(upload=upload, dry_run=True)
     context: Any = SimpleNamespace(
         config=lambda role: publication,
         experiment=SimpleNamespace(bundle=tmp_path / "bundle"),
@@ -187,6 +187,10 @@ def test_upload_asks_plugins_and_prints_the_address(
         upload_model(context)
     assert not (tmp_path / "out").exists()
     findings.clear()
+    upload_model(context)
+    assert not (tmp_path / "out").exists()
+    assert capsys.readouterr().out == ""
+    publication.dry_run = False
     upload_model(context)
     assert capsys.readouterr().out == f"{tmp_path / 'out'}\n"
     publication.upload = None

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from espnet3_core.bundle.manifest import Manifest
+
+_PIPELINES = {
+    ("audio", "text"): "automatic-speech-recognition",
+    ("text", "audio"): "text-to-speech",
+    ("audio", "audio"): "audio-to-audio",
+    ("audio", "label"): "audio-classification",
+}
 
 
 def card(manifest: Manifest) -> str:
@@ -19,15 +27,46 @@ def _front_matter(manifest: Manifest) -> Iterator[str]:
     values: dict[str, Any] = {
         "library_name": "espnet3",
         "tags": ["espnet3", manifest.system.partition("/")[0]],
+        "pipeline_tag": _pipeline(manifest),
+        # Hubs know licences by the names of SPDX, which are case-insensitive, in lower case.
+        "license": manifest.license.lower() if manifest.license else None,
+        "language": list(manifest.language),
+        "datasets": list(manifest.training.get("datasets", ())),
+        "model-index": _model_index(manifest),
     }
-    if manifest.license:
-        values["license"] = manifest.license
-    if manifest.language:
-        values["language"] = list(manifest.language)
+    values = {key: value for key, value in values.items() if value}
     yield "---"
     yield yaml.safe_dump(values, sort_keys=True, allow_unicode=True).rstrip()
     yield "---"
     yield ""
+
+
+def _pipeline(manifest: Manifest) -> str | None:
+    """What hubs call a function between these kinds of fields."""
+    if not manifest.inputs or not manifest.outputs:
+        return None
+    return _PIPELINES.get((manifest.inputs[0].kind, manifest.outputs[0].kind))
+
+
+def _model_index(manifest: Manifest) -> list[dict[str, Any]]:
+    """The scores of every test set, in the form that hubs show them."""
+    pipeline, results = _pipeline(manifest), []
+    for test in sorted({test for tests in (manifest.metrics or {}).values() for test in tests}):
+        metrics = [
+            {"type": next(iter(tests[test])), "name": label, "value": _main(tests[test])}
+            for label, tests in (manifest.metrics or {}).items()
+            if test in tests and isinstance(_main(tests[test]), (int, float))
+        ]
+        if metrics and pipeline:
+            # Test sets have names in recipes only: those stand for the corpus, which hubs ask for.
+            dataset = {"name": test, "type": next(iter(manifest.training.get("datasets", ())), test)}
+            results.append({"task": {"type": pipeline}, "dataset": dataset, "metrics": metrics})
+    return [{"name": manifest.title or manifest.system, "results": results}] if results else []
+
+
+def _main(values: Mapping[str, Any]) -> Any:
+    """The score that a metric is named after, which comes first."""
+    return next(iter(values.values()), None)
 
 
 def _head(manifest: Manifest) -> Iterator[str]:
@@ -53,7 +92,7 @@ def _scores(manifest: Manifest) -> Iterator[str]:
 
 
 def _score(values: Mapping[str, Any]) -> str:
-    main = next(iter(values.values()), None)
+    main = _main(values)
     return f"{main:.2f}" if isinstance(main, (int, float)) else "undefined"
 
 
@@ -66,7 +105,9 @@ def _use(manifest: Manifest) -> Iterator[str]:
     needed = sorted({part["distribution"] for part in manifest.components} - {"espnet3-core"})
     text_in = bool(manifest.inputs) and manifest.inputs[0].kind == "text"
     audio_out = any(field.kind == "audio" for field in manifest.outputs)
-    value, attribute = ("hello" if text_in else "audio.wav"), ("audio" if audio_out else "text")
+    attribute = "audio" if audio_out else "text"
+    sample = manifest.sample["inputs"].get(manifest.inputs[0].name) if manifest.sample else None
+    value = sample if isinstance(sample, str) else "hello" if text_in else "audio.wav"
     yield "```"
     yield f"pip install {' '.join(needed or ['espnet3-core'])}"
     yield "```"
@@ -74,6 +115,6 @@ def _use(manifest: Manifest) -> Iterator[str]:
     yield "```python"
     yield "import espnet3_core"
     yield ""
-    yield 'model = espnet3_core.load("path/to/this/folder")'
-    yield f'print(model("{value}").{attribute})'
+    yield 'model = espnet3_core.load(".")  # this folder; or its address, hf://ORG/NAME@REVISION'
+    yield f"print(model({json.dumps(value, ensure_ascii=False)}).{attribute})"
     yield "```"

@@ -90,7 +90,7 @@ def _regular_files(directory: Path, limits: Limits) -> Iterator[tuple[str, int]]
                 raise refused(directory, f"{name!r} is a link or a device, not a file")
 
 
-def check_listed(where: Path, manifest: Manifest, sizes: Mapping[str, int]) -> None:
+def check_listed(where: object, manifest: Manifest, sizes: Mapping[str, int]) -> None:
     """Compare the files that are there with those that the manifest lists.
 
     Raises:

@@ -38,6 +38,7 @@ def pack_model(context: StageContext) -> None:
     load_weights(model, checkpoint)
     facts = {
         **weights_metadata(checkpoint),
+        **({"datasets": list(publication.datasets)} if publication.datasets else {}),
         "checkpoint": checkpoint.name,
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
     }
@@ -122,7 +123,8 @@ def upload_model(context: StageContext) -> None:
     Raises:
         UserError: There is no bundle or no publisher, or a plugin vetoes.
     """
-    component = context.config("publication").upload
+    publication = context.config("publication")
+    component = publication.upload
     if component is None:
         raise UserError(
             "publication.upload is not set, so there is nowhere to upload to",
@@ -137,7 +139,10 @@ def upload_model(context: StageContext) -> None:
     vetoes = [finding for finding in findings if finding.level == "error"]
     if vetoes:
         raise CheckFailed(vetoes)
-    address = component.build(**context.needs()).publish(bundle)
+    address = component.build(**context.needs()).publish(bundle, dry_run=publication.dry_run)
+    if publication.dry_run:
+        context.logger.info("nothing was sent to %s", address)
+        return
     context.note(address=address)
     context.logger.info("published at %s", address)
     print(address)

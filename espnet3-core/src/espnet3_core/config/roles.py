@@ -278,11 +278,15 @@ class PublicationConfig:
     """Licence of the weights."""
     language: list[str] = field(default_factory=list)
     """Languages (ISO 639-1)."""
+    datasets: list[str] = field(default_factory=list)
+    """What it was trained on, by the Hugging Face Hub's names of corpora (``openslr/librispeech_asr``)."""
     sample: str | None = "test"
     """What ``espnet3 verify`` replays: ``test`` is an utterance of the first test set; else an audio file, or
     the text itself for models that take text. Null packs none (data that may not be given away)."""
     upload: Annotated[Component, Slot("publisher")] | None = None
     """Publisher for stage upload_model."""
+    dry_run: bool = False
+    """Stage upload_model lists what it would send, with sizes, and asks nobody anything."""
 
 
 @dataclass(kw_only=True)

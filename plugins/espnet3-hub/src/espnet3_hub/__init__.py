@@ -1,0 +1,1 @@
+"""The Hugging Face Hub: publishers of models and Spaces, and bundles by ``hf://`` address."""
