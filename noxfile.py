@@ -14,7 +14,7 @@ import nox
 
 ROOT = Path(__file__).parent
 CORE = ["espnet3-core", "plugins/espnet3-speech", "plugins/espnet3-asr"]
-PACKAGES = [*CORE, "plugins/espnet3-tts", "plugins/espnet3-serve"]
+PACKAGES = [*CORE, *(f"plugins/espnet3-{name}" for name in ("tts", "serve", "hub"))]
 CONSTRAINTS = ["-c", str(ROOT / "constraints.txt")]
 TEST_TOOLS = [
     "pytest",
