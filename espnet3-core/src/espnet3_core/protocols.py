@@ -104,6 +104,16 @@ class Publisher(Protocol):
         """Send a bundle; returns its address."""
 
 
+class Page(Protocol):
+    """Never implemented: a page is a function ``target(config, *, model, demo)``, or the recipe's own
+    ``target(*, model, demo)``.
+
+    ``model`` is a :class:`espnet3_core.bundle.model.LoadedModel`, ``demo`` the role's
+    :class:`espnet3_core.config.roles.DemoConfig`; what it returns is what the plugin that runs pages takes:
+    ``gradio.Blocks`` for espnet3-demo.
+    """
+
+
 class Optimizer(Protocol):
     """``target(config, *, parameters)`` returning a ``torch.optim.Optimizer``."""
 

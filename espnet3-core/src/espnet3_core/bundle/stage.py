@@ -122,14 +122,22 @@ def upload_model(context: StageContext) -> None:
     Raises:
         UserError: There is no bundle or no publisher, or a plugin vetoes.
     """
-    component = context.config("publication").upload
+    publish(context, "publication", context.experiment.bundle)
+
+
+def publish(context: StageContext, role: str, folder: Path) -> None:
+    """Send a folder to where ``upload`` of a role says, unless a plugin vetoes the experiment's bundle.
+
+    Raises:
+        UserError: There is no bundle or no publisher, or a plugin vetoes.
+    """
+    component = context.config(role).upload
     if component is None:
         raise UserError(
-            "publication.upload is not set, so there is nowhere to upload to",
-            hint="publication.upload: {name: core/directory, path: …}; espnet3 list publisher shows others",
+            f"{role}.upload is not set, so there is nowhere to upload to",
+            hint=f"{role}.upload: {{name: core/directory, path: …}}; espnet3 list publisher shows others",
         )
-    bundle = context.experiment.bundle
-    manifest = check_bundle(bundle)
+    manifest = check_bundle(context.experiment.bundle)
     findings = context.catalog.before_publish(manifest.to_dict())
     for finding in findings:
         if finding.level == "warning":
@@ -137,7 +145,7 @@ def upload_model(context: StageContext) -> None:
     vetoes = [finding for finding in findings if finding.level == "error"]
     if vetoes:
         raise CheckFailed(vetoes)
-    address = component.build(**context.needs()).publish(bundle)
+    address = component.build(**context.needs()).publish(folder)
     context.note(address=address)
     context.logger.info("published at %s", address)
     print(address)

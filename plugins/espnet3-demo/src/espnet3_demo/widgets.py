@@ -1,0 +1,96 @@
+"""What a page shows for each kind of field, and how results get there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import gradio as gr
+import numpy as np
+from espnet3_core.bundle.results import Result
+from espnet3_core.config.roles import DemoConfig
+from espnet3_core.errors import UserError
+from espnet3_core.fields import FieldDeclaration
+from gradio.components import Component as Widget
+
+from espnet3_demo.timeline import segments_of, timeline
+
+
+def label_of(field: FieldDeclaration) -> str:
+    """What the page calls a field."""
+    name = field.name.replace("_", " ").capitalize()
+    return f"{name}: {field.summary}" if field.summary else name
+
+
+def input_widget(field: FieldDeclaration, demo: DemoConfig) -> Widget | None:
+    """A widget that asks for a field; None for an optional one that a page cannot ask for.
+
+    Raises:
+        UserError: A page cannot ask for it, and the model needs it.
+    """
+    label = label_of(field)
+    if field.kind == "audio":
+        return gr.Audio(label=label, sources=["microphone", "upload"], type="filepath", elem_id=field.name)
+    if field.kind == "text":
+        return gr.Textbox(label=label, lines=3, max_length=demo.max_characters, elem_id=field.name)
+    if field.kind == "label":
+        return gr.Textbox(label=label, max_length=demo.max_characters, elem_id=field.name)
+    if field.kind == "number":
+        return gr.Number(label=label, value=None, elem_id=field.name)
+    if field.optional:
+        return None
+    raise UserError(
+        f"the model takes {field.name!r}, and a page cannot ask for {field.kind}",
+        hint="write a page of your own, and name it in demo.page",
+    )
+
+
+def output_widget(field: FieldDeclaration) -> Widget:
+    """A widget that shows a field."""
+    label, name = label_of(field), field.name
+    if field.kind == "audio":
+        return gr.Audio(label=label, interactive=False, format="wav", elem_id=f"{name}-out")
+    if field.kind == "text":
+        return gr.Textbox(label=label, interactive=False, lines=2, buttons=["copy"], elem_id=f"{name}-out")
+    if field.kind == "segments":
+        return gr.HTML(label=label, show_label=True, container=True, elem_id=f"{name}-out")
+    if field.kind == "number":
+        return gr.Number(label=label, interactive=False, elem_id=f"{name}-out")
+    if field.kind == "label":
+        return gr.Label(label=label, num_top_classes=5, elem_id=f"{name}-out")
+    return gr.JSON(label=label, elem_id=f"{name}-out")
+
+
+def shown(field: FieldDeclaration, result: Result) -> Any:
+    """A result's field as its widget takes it; None when the model gave none."""
+    if field.kind == "audio":
+        return None if result.audio is None else (result.audio.sample_rate, _pcm(result.audio.samples))
+    value = result.fields.get(field.name)
+    if value is None:
+        return None
+    if field.kind == "segments":
+        return timeline(segments_of(value), result.seconds)
+    if field.kind == "label":
+        return confidences(value)
+    if field.kind == "number":
+        return round(float(value), 4)
+    return value
+
+
+def confidences(value: Any) -> str | dict[str, float]:
+    """A label; with scores when they are probabilities, else the best one alone.
+
+    >>> confidences({"yes": -1.5, "no": -0.25})
+    'no'
+    """
+    if not isinstance(value, Mapping):
+        return str(value)
+    scores = {str(name): float(score) for name, score in value.items()}
+    if all(0 <= score <= 1 for score in scores.values()):
+        return scores
+    return max(scores, key=scores.__getitem__)
+
+
+def _pcm(samples: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """16 bit, as browsers play it; what is beyond full scale is clipped."""
+    return (np.clip(samples, -1.0, 1.0) * 32767).round().astype(np.int16)
