@@ -123,7 +123,7 @@ from espnet3_demo.page import build_page
 def build(heading, *, model, demo):
     with gr.Blocks(title=heading) as page:
         gr.Markdown(f"# {heading}")
-        build_page(model, demo).render()
+        build_page(model, demo)
     return page
 '''
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from typing import Any
 
@@ -31,6 +32,8 @@ def read(field: FieldDeclaration, value: Any, demo: DemoConfig, sample_rate: int
         return read_audio(value, demo, sample_rate)
     if field.kind in ("text", "label"):
         return _text(value, demo)
+    if field.kind == "number":
+        return _number(value, field)
     return value
 
 
@@ -44,6 +47,16 @@ def _text(value: str, demo: DemoConfig) -> str:
     if len(value) > demo.max_characters:
         raise UserError(f"The text has {len(value)} characters; at most {demo.max_characters} are taken.")
     return value.strip()
+
+
+def _number(value: str, field: FieldDeclaration) -> float:
+    try:
+        number = float(value)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise UserError(f"{field.name}: {value.strip()[:40]!r} is not a number.")
+    return number
 
 
 def read_audio(path: str, demo: DemoConfig, sample_rate: int | None) -> Samples:

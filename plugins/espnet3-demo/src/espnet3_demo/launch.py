@@ -24,7 +24,7 @@ WAITING = 32
 _FONTS = ("system-ui", "sans-serif")
 _MONO = ("ui-monospace", "Consolas", "monospace")
 _STYLE = """
-.gradio-container { max-width: 860px !important; margin: 0 auto !important; }
+.gradio-container { width: 100% !important; max-width: 860px !important; margin: 0 auto !important; }
 #problem { border-left: 4px solid var(--error-border-color, #dc2626); padding: 8px 14px; border-radius: 4px;
            background: var(--error-background-fill, #fef2f2); }
 """

@@ -30,18 +30,18 @@ def build_page(model: LoadedModel, demo: DemoConfig) -> gr.Blocks:
     Raises:
         UserError: The model needs an input that a page cannot ask for.
     """
-    asked = [(field, widget) for field in model.inputs if (widget := input_widget(field, demo)) is not None]
-    fields = [field for field, _ in asked]
     outputs = model.outputs or (TEXT,)
     title = demo.title or model.manifest.title or model.manifest.system
     with gr.Blocks(title=title, analytics_enabled=False) as page:
         gr.Markdown(f"# {title}\n\n{demo.description or _description(model)}".rstrip())
-        inputs = [widget.render() for _, widget in asked]
+        asked = {field: input_widget(field, demo) for field in model.inputs}
+        inputs = [widget for widget in asked.values() if widget is not None]
+        fields = [field for field, widget in asked.items() if widget is not None]
         button = gr.Button("Run", variant="primary", elem_id="run")
-        problem = gr.Markdown(visible=False, elem_id="problem")
-        results = [output_widget(field) for field in outputs]
         if (example := sample_of(model, fields)) is not None:
             gr.Examples([example], inputs=inputs, cache_examples=False, label="Example")
+        problem = gr.Markdown(visible=False, elem_id="problem")
+        results = [output_widget(field) for field in outputs]
 
         def answer(*values: Any) -> list[Any]:
             return respond(model, demo, fields, outputs, values)

@@ -11,7 +11,7 @@ PIXELS_PER_SECOND = 90
 """Least width, so that words do not lie over each other; what is wider scrolls."""
 _LANE, _TOP = 30, 4
 STYLE = """
-.timeline { overflow-x: auto; padding-bottom: 4px; }
+.timeline { overflow-x: auto; padding: 24px 0 4px; }
 .timeline .track { position: relative; min-width: 100%; }
 .timeline .segment { position: absolute; height: 26px; line-height: 26px; box-sizing: border-box;
   padding: 0 4px;

@@ -30,13 +30,18 @@ def input_widget(field: FieldDeclaration, demo: DemoConfig) -> Widget | None:
     """
     label = label_of(field)
     if field.kind == "audio":
-        return gr.Audio(label=label, sources=["microphone", "upload"], type="filepath", elem_id=field.name)
+        return gr.Audio(
+            label=label,
+            sources=["upload", "microphone"],
+            type="filepath",
+            buttons=["download"],
+            elem_id=field.name,
+        )
     if field.kind == "text":
         return gr.Textbox(label=label, lines=3, max_length=demo.max_characters, elem_id=field.name)
-    if field.kind == "label":
+    if field.kind in ("label", "number"):
+        # gr.Number shows and sends a zero that nobody typed.
         return gr.Textbox(label=label, max_length=demo.max_characters, elem_id=field.name)
-    if field.kind == "number":
-        return gr.Number(label=label, value=None, elem_id=field.name)
     if field.optional:
         return None
     raise UserError(
@@ -49,13 +54,16 @@ def output_widget(field: FieldDeclaration) -> Widget:
     """A widget that shows a field."""
     label, name = label_of(field), field.name
     if field.kind == "audio":
-        return gr.Audio(label=label, interactive=False, format="wav", elem_id=f"{name}-out")
-    if field.kind == "text":
-        return gr.Textbox(label=label, interactive=False, lines=2, buttons=["copy"], elem_id=f"{name}-out")
+        return gr.Audio(
+            label=label, interactive=False, format="wav", buttons=["download"], elem_id=f"{name}-out"
+        )
+    if field.kind in ("text", "number"):
+        lines = 2 if field.kind == "text" else 1
+        return gr.Textbox(
+            label=label, interactive=False, lines=lines, buttons=["copy"], elem_id=f"{name}-out"
+        )
     if field.kind == "segments":
         return gr.HTML(label=label, show_label=True, container=True, elem_id=f"{name}-out")
-    if field.kind == "number":
-        return gr.Number(label=label, interactive=False, elem_id=f"{name}-out")
     if field.kind == "label":
         return gr.Label(label=label, num_top_classes=5, elem_id=f"{name}-out")
     return gr.JSON(label=label, elem_id=f"{name}-out")
@@ -73,7 +81,7 @@ def shown(field: FieldDeclaration, result: Result) -> Any:
     if field.kind == "label":
         return confidences(value)
     if field.kind == "number":
-        return round(float(value), 4)
+        return f"{float(value):.6g}"
     return value
 
 
