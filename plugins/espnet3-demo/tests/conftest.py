@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import soundfile
 
 sys.path.insert(0, str(Path(__file__).parent))
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
-from signals_tools import Signals, experiment, make_signals, page  # noqa: E402
+from signals_tools import RATE, Signals, experiment, letters, make_signals, page  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -23,14 +24,23 @@ def signals(tmp_path_factory: pytest.TempPathFactory) -> Signals:
 
 
 @pytest.fixture(scope="session")
-def browser() -> Iterator[Any]:
-    """Debian's Chromium without a screen."""
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """Debian's Chromium without a screen, whose microphone hears the letter g."""
     program = shutil.which("chromium")
     if program is None:
         pytest.skip("there is no chromium on PATH (Debian: apt-get install chromium)")
     playwright = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
+    heard = tmp_path_factory.mktemp("microphone") / "heard.wav"
+    soundfile.write(heard, letters("gggg"), RATE)
+    arguments = [
+        "--no-sandbox",
+        "--autoplay-policy=no-user-gesture-required",
+        "--use-fake-ui-for-media-stream",
+        "--use-fake-device-for-media-stream",
+        f"--use-file-for-fake-audio-capture={heard}",
+    ]
     with playwright.sync_playwright() as driver:
-        found = driver.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        found = driver.chromium.launch(executable_path=program, args=arguments)
         yield found
         found.close()
 

@@ -23,7 +23,7 @@ _RUN = """
 import sys
 from espnet3_core.recipe.run import run
 for recipe in sys.argv[2:]:
-    run(recipe, stages=sys.argv[1].split(","))
+    run(recipe, stages=sys.argv[1].split(","), force=True)
 """
 
 
@@ -35,15 +35,14 @@ class Signals:
     speaking: Path
     environment: dict[str, str]
 
-    def run(self, stages: str, *recipes: Path) -> None:
-        """Run stages of recipes, in one process of its own."""
-        done = _python("-c", _RUN, stages, *recipes, environment=self.environment)
+    def run(self, stages: str, *recipes: Path) -> str:
+        """Run stages of recipes, whether they are up to date or not; returns what was printed."""
+        command = [sys.executable, "-c", _RUN, stages, *map(str, recipes)]
+        done = subprocess.run(
+            command, env=self.environment, capture_output=True, text=True, timeout=300, check=False
+        )
         assert done.returncode == 0, done.stderr
-
-
-def _python(*words: object, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, *map(str, words)]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+        return done.stdout
 
 
 def experiment(recipe: Path) -> Path:
@@ -110,7 +109,7 @@ def make_signals(folder: Path) -> Signals:
             "max_characters: 20\npage: {_target_: src.page.build, heading: My own page}\n"
             "upload: {name: core/directory, path: published}\n",
         ),
-        {**os.environ, "PYTHONPATH": os.pathsep.join(path), "ESPNET3_CACHE": str(folder / "cache")},
+        {**os.environ, "PYTHONPATH": os.pathsep.join(path), "GRADIO_TEMP_DIR": str(folder / "gradio")},
     )  # fmt: skip
     (signals.speaking / "src").mkdir()
     (signals.speaking / "src/page.py").write_text(

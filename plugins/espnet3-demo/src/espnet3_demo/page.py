@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 TEXT = FieldDeclaration("text", "text")
 """The output of bundles that declare none: recognisers of the first bundles of version 1."""
+FORGOTTEN = (600, 3600)
+"""Every so many seconds, what visitors sent or got so many seconds ago is deleted."""
 BROKEN = "The model could not process this. What went wrong stands in the log of the page."
 
 
@@ -32,7 +34,7 @@ def build_page(model: LoadedModel, demo: DemoConfig) -> gr.Blocks:
     """
     outputs = model.outputs or (TEXT,)
     title = demo.title or model.manifest.title or model.manifest.system
-    with gr.Blocks(title=title, analytics_enabled=False) as page:
+    with gr.Blocks(title=title, analytics_enabled=False, delete_cache=FORGOTTEN) as page:
         gr.Markdown(f"# {title}\n\n{demo.description or _description(model)}".rstrip())
         asked = {field: input_widget(field, demo) for field in model.inputs}
         inputs = [widget for widget in asked.values() if widget is not None]
