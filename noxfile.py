@@ -1,4 +1,4 @@
-"""All sessions: quickstart, tests, proofs, benchmarks, lint, types, imports, packages, dist.
+"""All sessions: quickstart, tests, proofs, benchmarks, lint, types, imports, docs, packages, dist.
 
 ``python -m nox -s quickstart`` and ``python -m nox -s tests`` are the README's two commands.
 """
@@ -13,7 +13,8 @@ from pathlib import Path
 import nox
 
 ROOT = Path(__file__).parent
-PACKAGES = ["espnet3-core", "plugins/espnet3-speech", "plugins/espnet3-asr"]
+CORE = ["espnet3-core", "plugins/espnet3-speech", "plugins/espnet3-asr"]
+PACKAGES = [*CORE, "plugins/espnet3-tts", "plugins/espnet3-serve"]
 CONSTRAINTS = ["-c", str(ROOT / "constraints.txt")]
 TEST_TOOLS = [
     "pytest",
@@ -24,6 +25,11 @@ TEST_TOOLS = [
     "scipy",
     "transformers",
     "tensorboard",
+    "openai",
+    "schemathesis",
+    "librosa",
+    "matplotlib",
+    "espeakng-loader",
 ]
 
 nox.options.default_venv_backend = "venv"
@@ -32,10 +38,17 @@ nox.options.error_on_external_run = True
 nox.options.sessions = ["lint", "types", "imports", "tests"]
 
 
-def install_packages(session: nox.Session, *extra: str) -> None:
-    """The three packages, editable, with the pinned versions of everything they need."""
-    editable = [word for package in PACKAGES for word in ("-e", f"./{package}")]
+def install_packages(session: nox.Session, *extra: str, packages: list[str] = PACKAGES) -> None:
+    """Packages, editable, with the pinned versions of everything they need."""
+    editable = [word for package in packages for word in ("-e", f"./{package}")]
     session.install("--quiet", *CONSTRAINTS, *editable, *extra)
+
+
+def install_sources(session: nox.Session, *tools: str) -> None:
+    """The packages alone, for tools that read them: what they depend on need not be there."""
+    session.install("--quiet", *CONSTRAINTS, "hatchling", "editables", *tools)
+    editable = [word for package in PACKAGES for word in ("-e", f"./{package}")]
+    session.install("--quiet", "--no-deps", "--no-build-isolation", *editable)
 
 
 def corpora() -> dict[str, str]:
@@ -47,7 +60,7 @@ def corpora() -> dict[str, str]:
 @nox.session
 def quickstart(session: nox.Session) -> None:
     """Install, train on connected digits, decode the real test set, print the WER, transcribe a file."""
-    install_packages(session)
+    install_packages(session, packages=CORE)
     session.run("python", "recipes/fsdd/asr/quickstart.py", *session.posargs, env=corpora())
 
 
@@ -83,7 +96,7 @@ def proofs(session: nox.Session) -> None:
 @nox.session
 def benchmarks(session: nox.Session) -> None:
     """Speed beside the peers under $PEERS, and alone where they are absent: ``-- ROW… --threads 2``."""
-    install_packages(session)
+    install_packages(session, packages=CORE)
     peers = os.environ.get("PEERS")
     found = {"PEERS": str(Path(peers).resolve())} if peers else {}
     session.run("python", "benchmarks/run.py", *session.posargs, env={**found, **corpora()})
@@ -99,20 +112,23 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """Types: core is strict."""
-    install_packages(session, "mypy", "types-PyYAML")
-    session.run("mypy", "espnet3-core/src")
+    """Types: core and the newer plugins are strict."""
+    install_packages(session, "mypy", "types-PyYAML", "pytest")
+    session.run("mypy", "espnet3-core/src", "plugins/espnet3-serve/src")
 
 
 @nox.session
 def imports(session: nox.Session) -> None:
     """Layers: core imports no plugin, nothing imports the command line."""
-    # The linter reads sources: what they depend on need not be there.
-    session.install("--quiet", *CONSTRAINTS, "import-linter")
-    session.install("--quiet", *CONSTRAINTS, "hatchling", "editables")
-    editable = [word for package in PACKAGES for word in ("-e", f"./{package}")]
-    session.install("--quiet", "--no-deps", "--no-build-isolation", *editable)
+    install_sources(session, "import-linter")
     session.run("lint-imports")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """The site, into docs/_build; warnings are errors."""
+    install_sources(session, "sphinx", "myst-parser", "furo", "pluggy", "importlib-metadata", "packaging")
+    session.run("sphinx-build", "-W", "--keep-going", "-q", "-b", "html", "docs", "docs/_build")
 
 
 @nox.session
@@ -127,12 +143,16 @@ def dist(session: nox.Session) -> None:
 
 @nox.session
 def packages(session: nox.Session) -> None:
-    """Install the wheels into a clean environment and look at what arrived."""
+    """The wheels in a clean environment: what arrives, new plugins, and those under examples/."""
     dist(session)
     clean = Path(session.create_tmp()) / "clean"
     shutil.rmtree(clean, ignore_errors=True)
     session.run(sys.executable, "-m", "venv", str(clean), external=True)
-    session.run(
-        "python", "tests/packages/check_install.py", str(clean / "bin" / "python"), str(ROOT / "dist"),
-        str(ROOT / "constraints.txt"),
-    )  # fmt: skip
+    where = (str(clean / "bin" / "python"), str(ROOT / "dist"), str(ROOT / "constraints.txt"))
+    session.run("python", "tests/packages/check_install.py", *where)
+    session.run("python", "tests/packages/check_plugin.py", *where)
+    examples = clean.with_name("examples")
+    for package in sorted((ROOT / "examples/plugins").iterdir()):
+        words = ("--wheel", "--no-isolation", "--outdir", str(examples), str(package))
+        session.run("python", "-m", "build", *words, silent=True)
+    session.run("python", "tests/packages/check_examples.py", *where, str(examples), env=corpora())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import shutil
 import subprocess
@@ -98,14 +99,17 @@ def ours_on_flac(folder: Path, data: Path, utterances: int) -> list[str]:
 
 def espnet3_on_flac(folder: Path, data: Path, utterances: int) -> Path:
     """A copy of mini_an4 whose training and validation data are the first FLAC files, tokenizer included."""
-    package = Path(next(iter(__import__("egs3.mini_an4").mini_an4.__path__)))
+    package = Path(importlib.import_module("egs3.mini_an4").__path__[0])
     recipe = folder / "egs3/mini_an4/esp2_asr"
     shutil.copytree(package.parent, folder / "egs3", ignore=shutil.ignore_patterns("__pycache__", "*.tar.gz"))
     rows = inputs.rows_of(inputs.corpus(data))[:utterances]
     (recipe / "data/manifest").mkdir(parents=True)
     lines = ["\t".join([row["id"], row["path"], row["text"]]) for row in rows]
     (recipe / "data/manifest/train.tsv").write_text("\n".join(lines) + "\n")
-    (recipe / "data/manifest/valid.tsv").write_text("\n".join(lines[:2]) + "\n")
+    for split in ("valid", "test"):
+        (recipe / f"data/manifest/{split}.tsv").write_text("\n".join(lines[:2]) + "\n")
+    for part in ("etc", "wav"):  # the recipe looks whether its own corpus is there
+        (recipe / "downloads/an4" / part).mkdir(parents=True)
     pieces = inputs.pieces(data)
     tokenizer = recipe / "data/bpe_30"
     tokenizer.mkdir()

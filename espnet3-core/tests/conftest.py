@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,13 +25,16 @@ class Plugins:
         version: str = "1.0",
         requires: str = "espnet3-core>=0.1",
         group: str = "espnet3.v1",
+        files: Mapping[str, str] | None = None,
     ) -> None:
-        """Install a plugin whose module holds ``code``."""
+        """Install a plugin whose module holds ``code``, and further files beside it."""
         name = distribution or f"espnet3-{namespace}"
         module = f"{name.replace('-', '_')}_plugin"
         (self.directory / f"{module}.py").write_text(
             "from espnet3_core.hookspecs import hookimpl\nfrom espnet3_core.specs import *\n" + code
         )
+        for file, text in (files or {}).items():
+            (self.directory / file).write_text(text)
         info = self.directory / f"{name.replace('-', '_')}-{version}.dist-info"
         info.mkdir()
         (info / "METADATA").write_text(

@@ -23,7 +23,7 @@ from lightning.pytorch import Callback
 
 
 class Recorder(Callback):
-    """``$SIGNAL_AT`` is ``epoch batch SIGNAL``: SIGKILL goes to every process, others to the first."""
+    """``$SIGNAL_AT`` is ``epoch batch SIGNAL``, which goes to every process, as a cluster sends it."""
 
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
         epoch = trainer.current_epoch
@@ -35,9 +35,7 @@ class Recorder(Callback):
             stream.write(json.dumps(record) + "\\n")
         at = os.environ.get("SIGNAL_AT", "").split()
         if at[:2] == [str(epoch), str(batch_idx)] and trainer.global_rank == 0:
-            if at[2] == "SIGKILL":
-                os.killpg(0, signal.SIGKILL)
-            os.kill(os.getpgid(0), signal.Signals[at[2]])
+            os.killpg(0, signal.Signals[at[2]])
 '''
 AUGMENT = "training.dataset.transforms=[{name: core/speed, factors: [0.9, 1.0, 1.1]}]"
 NO_AUGMENT = ("training.dataset.transforms=[]", "training.model.specaugment=null")

@@ -6,7 +6,11 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
+
+import pytest
+from espnet3_core.recipe.ranks import read_states
 
 VARIANT = ("--training", "training_sample", "--inference", "inference_sample")
 SMALL = (
@@ -17,6 +21,22 @@ SMALL = (
     "training.trainer.strategy=ddp",
     "training.batch.size=2",
 )
+
+
+FAULTS = """
+import os, signal
+from lightning.pytorch import Callback
+from espnet3_core.errors import UserError
+
+class Fault(Callback):
+    def on_train_batch_start(self, trainer, module, batch, number):
+        kind, _, rank = os.environ.get("FAULT", "").partition(" ")
+        if number != 1 or str(trainer.global_rank) != rank:
+            return
+        if kind == "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        raise UserError("a mistake on one rank")
+"""
 
 
 def torchrun(recipe: Any, *stages: str) -> subprocess.CompletedProcess[str]:
@@ -50,3 +70,43 @@ def test_torchrun_trains_with_two_processes_and_one_set_of_records(small_recipe:
     epochs = [line for line in lines if line["kind"] == "epoch"]
     assert len(epochs) == 1 and epochs[0]["step"] == 3  # 12 utterances, two processes, batches of 2
     assert done.stderr.count("updates:") == 1
+
+
+def test_a_lost_process_ends_the_run_with_a_report_under_every_launcher(
+    small_recipe: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = small_recipe.directory / "src"
+    source.mkdir(exist_ok=True)
+    (source / "faults.py").write_text(FAULTS, "utf-8")
+    faulty = "training.callbacks=[{_target_: src.faults.Fault}]"
+    run = ("run", *VARIANT, *SMALL, faulty)
+    experiment = small_recipe.directory / "exp/training_sample"
+
+    monkeypatch.setenv("FAULT", "error 1")  # Lightning starts rank 1, and kills rank 0 some seconds after it
+    done = small_recipe.espnet3(*run, "--to", "train")
+    report = reported(experiment, done)
+    assert done.returncode == 2
+    assert "rank 1 ended with an error, and the others cannot go on: a mistake on one rank" in report
+
+    monkeypatch.setenv("FAULT", "kill 0")  # nobody of ours is its parent
+    done = torchrun(small_recipe, "train", faulty)
+    report = reported(experiment, done)
+    assert done.returncode != 0
+    assert report.startswith("training was ended: rank 0 died (process ")
+
+    monkeypatch.delenv("FAULT")
+    done = small_recipe.espnet3(*run, "--stages", "train")
+    assert done.returncode == 0, done.stderr
+    assert not (experiment / "ranks").exists()
+
+
+def reported(experiment: Path, done: subprocess.CompletedProcess[str]) -> str:
+    """What the log and stderr say, after which nobody is alive."""
+    report = (experiment / "ranks/report.txt").read_text("utf-8")
+    assert all(state.gone for state in read_states(experiment / "ranks").values())
+    assert report in (experiment / "logs/train.log").read_text("utf-8")
+    assert done.stderr.count(report.splitlines()[0]) >= 1
+    for rank in (0, 1):
+        assert f"\n  rank {rank}: step 1, epoch 0, batch 1, in the forward pass since " in report
+    assert "\n    File " in report  # where the other one waits
+    return report

@@ -51,7 +51,7 @@ def build(
     where = where_of(part.path, spec.name)
     if not isinstance(spec, ComponentSpec):
         raise UserError(f"{where}: a {registered.kind} is not built")
-    target = locate(spec.target, where)
+    target = _implementation(registered, spec.target)
     arguments = () if spec.config is None else (component_config(part),)
     accepted = _accepted_needs(target, len(arguments), supplied, where)
     return call(target, arguments, accepted, where)
@@ -88,7 +88,7 @@ def registered_of(component: Component) -> Registered:
     if component.slot is not None:
         return catalog.find(component.slot.kind, name, component.slot.role, component.path)
     bare = name.rpartition(":")[2]
-    kinds = sorted({entry.kind for entry in catalog.components() if entry.name == bare})
+    kinds = sorted({entry.kind for entry in catalog.components() if bare in entry.names})
     if len(kinds) > 1:
         raise UserError(
             f"{component.path or name}: {name} is a {' and a '.join(kinds)}; say which kind is meant"
@@ -105,16 +105,23 @@ def component_config(component: Component) -> Any:
     """
     if component.name is None:
         return None
+    from espnet3_core.config.fields import schema_of
     from espnet3_core.config.schema import validate
 
-    spec = registered_of(component).spec
-    schema = getattr(spec, "config", None)
+    schema = schema_of(registered_of(component))
     if schema is None:
         if component.options:
             keys = ", ".join(component.options)
             raise UserError(f"{where_of(component.path, component.name)}: it takes no options, not {keys}")
         return None
     return validate(schema, component.options, component.path)
+
+
+def _implementation(registered: Registered, target: str) -> Any:
+    try:
+        return locate(target)
+    except UserError as error:
+        raise registered.broken("target", error.message, error.hint) from error
 
 
 def _accepted_needs(

@@ -15,7 +15,7 @@ from typing import Any
 
 from espnet3_core.discovery import Entry
 from espnet3_core.errors import Finding, UserError
-from espnet3_core.manager import Failure, LoadedPlugin, PluginError, PluginManager
+from espnet3_core.manager import Failure, ImportCost, LoadedPlugin, PluginError, PluginManager, author
 from espnet3_core.names import Ref, closest, normalize_distribution
 from espnet3_core.specs import (
     KINDS,
@@ -60,6 +60,11 @@ class Registered:
         return self.spec.name
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """The name and the former ones."""
+        return (self.spec.name, *(alias.name for alias in self.spec.aliases))
+
+    @property
     def role(self) -> str | None:
         """Role of a module, domain of a transform, or role of a callback."""
         if isinstance(self.spec, TransformSpec):
@@ -70,6 +75,17 @@ class Registered:
     def qualified(self) -> str:
         """The name with its distribution, which is never ambiguous."""
         return f"{self.provider.distribution}:{self.spec.name}"
+
+    def broken(self, step: str, error: str, hint: str | None = None) -> PluginError:
+        """What to raise where this component cannot be used: as for a plugin that does not load.
+
+        Args:
+            step: ``target`` or ``config``.
+            error: What is wrong with it.
+            hint: What to do, where it is not for the plugin's author alone.
+        """
+        failure = Failure(self.provider, step, f"{self.name}: {error}", hint or author(self.provider))
+        return PluginError(str(failure), hint=failure.hint)
 
 
 class Catalog:
@@ -150,10 +166,13 @@ class Catalog:
             entries = [entry for entry in entries if entry.provider.distribution == wanted]
         if not entries and (kind, ref.name) in self._aliases:
             new, removed_in = self._aliases[kind, ref.name]
+            found = self.find(kind, new, role, path)
             warnings.warn(
-                f"{ref.name} is now {new}; the old name goes in {removed_in}", FutureWarning, stacklevel=2
+                f"{ref.name} is now {new}; {found.provider.distribution} {removed_in} removes the old name",
+                FutureWarning,
+                stacklevel=2,
             )
-            return self.find(kind, new, role, path)
+            return found
         if len(entries) > 1:
             raise AmbiguousComponent(
                 f"{where}{kind} {ref.name!r} is provided by "
@@ -341,17 +360,21 @@ class Catalog:
     def _collect(self, plugin: LoadedPlugin) -> None:
         """Take one plugin's records of every kind, or none of them when one is bad."""
         records: list[Registered] = []
-        for kind in KINDS.values():
-            for _, result, error in self.manager.call(kind.hook, only=plugin):
-                if error is not None:
-                    self._set_aside(plugin, kind.hook, f"{type(error).__name__}: {error}", error)
-                    return
-                for spec in result or ():
-                    problem = record_problem(kind, spec, plugin.entry.namespace)
-                    if problem:
-                        self._set_aside(plugin, kind.hook, problem)
+        with ImportCost() as cost:
+            for kind in KINDS.values():
+                for _, result, error in self.manager.call(kind.hook, only=plugin):
+                    if error is not None:
+                        self._set_aside(plugin, kind.hook, f"{type(error).__name__}: {error}", error)
                         return
-                    records.append(Registered(kind.name, spec, plugin.entry))
+                    for spec in result or ():
+                        problem = record_problem(kind, spec, plugin.entry.namespace)
+                        if problem:
+                            self._set_aside(plugin, kind.hook, problem)
+                            return
+                        records.append(Registered(kind.name, spec, plugin.entry))
+        if cost.problem and plugin.entry.module:
+            self._set_aside(plugin, "records", cost.problem[0], hint=cost.problem[1])
+            return
         names = [(record.kind, record.name) for record in records]
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice:
@@ -363,12 +386,16 @@ class Catalog:
                 self._aliases[record.kind, alias.name] = (record.name, alias.removed_in)
 
     def _set_aside(
-        self, plugin: LoadedPlugin, step: str, error: str, cause: BaseException | None = None
+        self,
+        plugin: LoadedPlugin,
+        step: str,
+        error: str,
+        cause: BaseException | None = None,
+        hint: str = "mend it, or take it out",
     ) -> None:
         if plugin in self.manager.plugins:
             self.manager.remove(plugin)
-        hint = f"tell the author of {plugin.entry.distribution}; espnet3 doctor shows the trace"
-        self.manager.fail(plugin.entry, step, error, hint)
+        self.manager.fail(plugin.entry, step, error, f"{hint} ({author(plugin.entry)})")
         if cause is not None and self.manager.failures:
             import traceback
 
@@ -408,7 +435,7 @@ def installed_catalog() -> Catalog:
     """The catalog of all installed plugins, made once per process; failures are told on stderr."""
     catalog = Catalog(PluginManager.discover())
     for failure in catalog.failures:
-        print(f"espnet3: warning: {failure} (espnet3 doctor shows more)", file=sys.stderr)
+        print(f"espnet3: warning: {failure} -> {failure.hint}", file=sys.stderr)
     return catalog
 
 

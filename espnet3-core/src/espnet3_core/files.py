@@ -7,6 +7,8 @@ import hashlib
 import json
 import os
 import secrets
+import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -68,6 +70,39 @@ def make_directory(path: str | os.PathLike[str]) -> Path:
     with disk_errors(path):
         Path(path).mkdir(parents=True, exist_ok=True)
     return Path(path)
+
+
+def refuse_contents(directory: Path) -> None:
+    """Make sure that a new folder can stand here.
+
+    Raises:
+        UserError: A file, or a folder that holds anything, is in the way.
+    """
+    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+        raise UserError(f"{directory} exists already; nothing is overwritten", hint="choose another folder")
+
+
+@contextmanager
+def new_directory(directory: Path) -> Iterator[Path]:
+    """A folder to fill that appears under its name only when the block has ended well.
+
+    Args:
+        directory: Where it shall stand: nothing, or an empty folder, is there.
+
+    Raises:
+        UserError: Something is in the way, or the disk is full or read-only.
+    """
+    refuse_contents(directory)
+    with disk_errors(directory):
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
+    try:
+        yield work
+        with disk_errors(directory):
+            work.chmod(0o755)
+            work.replace(directory)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
 
 
 def sync_directory(path: str | os.PathLike[str]) -> None:

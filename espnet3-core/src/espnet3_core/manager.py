@@ -29,6 +29,8 @@ HEAVY_MODULES = (
     "transformers",
     "gradio",
 )
+LONGEST_IMPORT = 1.0
+"""Seconds of processor time that a plugin's module and its hooks may take: every command waits for it."""
 
 
 @dataclass(frozen=True)
@@ -62,13 +64,47 @@ class LoadedPlugin:
         entry: The plugin.
         module: Its module, or an object with hook implementations.
         seconds: Time its import took.
-        heavy: Heavy modules that its import brought in.
     """
 
     entry: Entry
     module: Any
     seconds: float = 0.0
+
+
+@dataclass
+class ImportCost:
+    """What the code in a ``with`` block cost that every command runs, and whether that is too much.
+
+    Attributes:
+        seconds: Time that passed.
+        cpu: Processor time, which a cold disk does not change.
+        heavy: Heavy modules that were imported for the first time.
+    """
+
+    seconds: float = 0.0
+    cpu: float = 0.0
     heavy: tuple[str, ...] = ()
+
+    def __enter__(self) -> ImportCost:
+        self._absent = [name for name in HEAVY_MODULES if name not in sys.modules]
+        self._start = time.perf_counter(), time.thread_time()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.seconds = time.perf_counter() - self._start[0]
+        self.cpu = time.thread_time() - self._start[1]
+        self.heavy = tuple(name for name in self._absent if name in sys.modules)
+
+    @property
+    def problem(self) -> tuple[str, str] | None:
+        """Why the code is too heavy for a plugin module, as (error, hint)."""
+        if self.heavy:
+            error = f"importing it imports {', '.join(self.heavy)}, which every espnet3 command would pay for"
+            return error, f"import {self.heavy[0]} where it is used: records name implementations as text"
+        if self.cpu > LONGEST_IMPORT:
+            error = f"importing it takes {self.cpu:.1f} s, which every espnet3 command would pay for"
+            return error, "move the work into the functions that need it"
+        return None
 
 
 class PluginError(UserError):
@@ -118,25 +154,19 @@ class PluginManager:
         if problem:
             self.fail(entry, "version", *problem)
             return
-        before, start = set(sys.modules), time.perf_counter()
         try:
-            module = importlib.import_module(entry.module.partition(":")[0])
+            with ImportCost() as cost:
+                module = importlib.import_module(entry.module.partition(":")[0])
         except (KeyboardInterrupt, GeneratorExit):
             raise
         except BaseException as error:
-            self.fail(
-                entry, "import", _line(error), f"pip install -U {entry.distribution}, or see espnet3 doctor"
-            )
+            self.fail(entry, "import", _line(error), _import_hint(entry, error))
             return
-        brought = set(sys.modules) - before
-        self.register(
-            LoadedPlugin(
-                entry,
-                module,
-                seconds=time.perf_counter() - start,
-                heavy=tuple(name for name in HEAVY_MODULES if name in brought),
-            )
-        )
+        if cost.problem:
+            error_text, hint = cost.problem
+            self.fail(entry, "import", error_text, f"{hint} ({author(entry)})")
+            return
+        self.register(LoadedPlugin(entry, module, cost.seconds))
 
     def register(self, plugin: LoadedPlugin) -> None:
         """Add a plugin's hooks, after checking their names and arguments."""
@@ -144,7 +174,9 @@ class PluginManager:
         unknown = [name for name in self._implementations(plugin.module) if name not in known]
         if unknown:
             hint = did_you_mean(unknown[0], known, otherwise=f"hooks are: {', '.join(known)}")
-            self.fail(plugin.entry, "hooks", f"there is no hook {unknown[0]!r}", hint or "")
+            self.fail(
+                plugin.entry, "hooks", f"there is no hook {unknown[0]!r}", f"{hint} ({author(plugin.entry)})"
+            )
             return
         try:
             self._pluggy.register(plugin.module, name=f"{plugin.entry.distribution}:{plugin.entry.namespace}")
@@ -154,7 +186,7 @@ class PluginManager:
                 plugin.entry,
                 "hooks",
                 _line(error),
-                "compare the function's arguments with espnet3_core.hookspecs",
+                f"compare its arguments with espnet3_core.hookspecs ({author(plugin.entry)})",
             )
             return
         self.plugins.append(plugin)
@@ -227,11 +259,40 @@ def version_problem(entry: Entry) -> tuple[str, str] | None:
         except InvalidSpecifier:
             return f"its requirement espnet3-core{entry.core_requirement} cannot be read", "ask its author"
         if not fits:
+            newer = needs_newer_core(entry)
             return (
                 f"it requires espnet3-core{entry.core_requirement}, and {version} is installed",
-                f"pip install -U {entry.distribution} espnet3-core",
+                f"pip install -U {'espnet3-core' if newer else entry.distribution}",
             )
     return None
+
+
+def needs_newer_core(entry: Entry) -> bool:
+    """Whether an entry that does not fit this core would fit a later one."""
+    if entry.generation > 1:
+        return True
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+    from packaging.version import Version
+
+    version = Version(distribution_version("espnet3-core") or "0")
+    try:
+        asked = SpecifierSet(entry.core_requirement)
+    except InvalidSpecifier:
+        return False
+    lowest = (item for item in asked if item.operator in (">", ">=", "~=", "=="))
+    return any(Version(item.version.removesuffix(".*")) > version for item in lowest)
+
+
+def author(entry: Entry) -> str:
+    """Who can mend a plugin: the end of a hint."""
+    return f"for the author of {entry.distribution}; espnet3 doctor shows the trace"
+
+
+def _import_hint(entry: Entry, error: BaseException) -> str:
+    missing = (error.name or "").partition(".")[0] if isinstance(error, ModuleNotFoundError) else ""
+    if missing and missing != entry.module.partition(".")[0]:
+        return f"pip install {missing}, which {entry.distribution} needs and should require"
+    return f"pip install -U {entry.distribution}, or switch it off: ESPNET3_DISABLE_PLUGINS={entry.namespace}"
 
 
 def _is_function(value: Any) -> bool:

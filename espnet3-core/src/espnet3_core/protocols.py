@@ -66,7 +66,8 @@ class Model(Protocol):
     ``(loss, stats, weight)``. With named optimizers it takes ``turn``, the name of the one whose loss is
     wanted, and if it likes ``shared``: see :mod:`espnet3_core.train.alternating`. Optional:
     ``infer(batch) -> list[dict]``; ``statistics_of`` (names of features whose statistics it wants) with
-    ``collect_feats(**fields) -> {name, name_lengths}``.
+    ``collect_feats(**fields) -> {name, name_lengths}``; ``batch_invariant = False`` where what it says of an
+    utterance depends on the others in its batch (or a module of it does so): it is then decoded alone.
     """
 
     def __call__(self, **fields: Any) -> Any: ...
@@ -91,10 +92,17 @@ class Collator(Protocol):
 
 
 class Search(Protocol):
-    """Decoding with a trained model. Built as ``target(config, *, model, tokenizer, …)``."""
+    """Decoding with a trained model. Built as ``target(config, *, model, tokenizer, …)``.
+
+    Optional: ``batch_invariant = False``, as models have it.
+    """
 
     def infer(self, batch: Batch) -> list[dict[str, Any]]:
-        """One result per id, in the order of the batch."""
+        """One result per id, in the order of the batch.
+
+        Values are what JSON can say, tensors, or :class:`espnet3_core.infer.audio.Audio`, which the stage
+        infer writes to files.
+        """
 
 
 class Publisher(Protocol):
@@ -112,6 +120,17 @@ class Page(Protocol):
     :class:`espnet3_core.config.roles.DemoConfig`; what it returns is what the plugin that runs pages takes:
     ``gradio.Blocks`` for espnet3-demo.
     """
+
+
+class SynchronizedLayer(Protocol):
+    """A layer of a model that can make its statistics over the batches of all processes together.
+
+    Core sets ``synchronized`` to True when ``training.trainer.sync_batchnorm`` is set and several processes
+    train. The layer then sums what it counts over them, in a way that gradients follow
+    (``torch.distributed.nn.functional.all_reduce``); it asks the attribute at each forward pass.
+    """
+
+    synchronized: bool
 
 
 class Optimizer(Protocol):

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from espnet3_core.hookspecs import hookimpl
+from espnet3_core.infer.audio import Audio
 from espnet3_core.specs import ModelSpec, TokenizerSpec
 from torch import nn
 
@@ -44,7 +45,8 @@ class Beeper(nn.Module):
         for ids, count in zip(batch["text"], batch["text_lengths"], strict=True):
             pitch = (ids[:count] * self.pitch).repeat_interleave(self.rate // 10)
             phase = torch.cumsum(pitch / self.rate, 0) * 2 * torch.pi
-            found.append({"audio": 0.1 * torch.sin(phase), "seconds": 0.1 * int(count)})
+            audio = Audio((0.1 * torch.sin(phase)).detach().cpu().numpy(), self.rate)
+            found.append({"audio": audio, "seconds": 0.1 * int(count)})
         return found
 
 

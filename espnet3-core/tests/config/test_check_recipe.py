@@ -284,4 +284,4 @@ def test_a_former_name_works_with_a_warning(toy_recipe, toy_yaml, catalog):
         (item,) = check_recipe(recipe)
         assert load_configs(recipe, {}, (), ["training"])["training"].warnings == (item,)
     assert (item.level, item.place) == ("warning", "conf/training.yaml:5")
-    assert item.message == "renamed/old is now renamed/new; the old name goes in 2.0"
+    assert item.message == "renamed/old is now renamed/new; renamed-in-memory 2.0 removes the old name"

@@ -47,6 +47,28 @@ def test_mistakes_in_the_trainers_arguments(arguments, key, message, hint):
     assert hint is None or finding.hint == hint
 
 
+@pytest.mark.parametrize(
+    "strategy",
+    [
+        "fsdp",
+        "fsdp_cpu_offload",
+        "deepspeed_stage_2",
+        {"_target_": "lightning.pytorch.strategies.FSDPStrategy"},
+        {"_target_": "lightning.pytorch.strategies.ModelParallelStrategy"},
+    ],
+)
+def test_strategies_that_shard_the_weights_are_refused_with_the_reason(strategy):
+    (finding,) = trainer_findings({"strategy": strategy}, "training.trainer")
+    assert finding.key == "training.trainer.strategy"
+    assert "shards the weights: clipping by norm, core/ema and exact resuming fail" in finding.message
+    assert finding.hint.startswith("use strategy: ddp; ")
+
+
+@pytest.mark.parametrize("strategy", ["auto", "ddp", "ddp_find_unused_parameters_true"])
+def test_other_strategies_are_not(strategy):
+    assert trainer_findings({"strategy": strategy}, "training.trainer") == []
+
+
 def test_an_own_trainer_adds_its_arguments(tmp_path, monkeypatch):
     (tmp_path / "own_trainers.py").write_text(
         "from lightning.pytorch import Trainer\n"

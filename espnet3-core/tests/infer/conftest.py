@@ -56,6 +56,7 @@ FILES = {
                 super().__init__()
                 self.gain = torch.nn.Parameter(torch.ones(1))
                 self.folder, self.most, self.refuse, self.odd = Path(recipe_dir), most, refuse, odd
+                self.batch_invariant = odd != "alone"
 
             def infer(self, batch):
                 ids = batch["ids"]

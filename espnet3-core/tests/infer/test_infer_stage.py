@@ -43,6 +43,14 @@ def test_batches_are_longest_first_and_hold_their_limit(make_recipe):
     assert seen(recipe) == [["u001", "u004"], ["u002", "u000", "u003"], ["u000"], ["u001"]]
 
 
+def test_a_model_that_is_not_batch_invariant_decodes_utterances_alone(make_recipe):
+    recipe = make_recipe(model="odd: alone")
+    run(recipe)
+    assert all(len(batch) == 1 for batch in seen(recipe))
+    assert len(seen(recipe)) == 7
+    assert texts(recipe) == ["0x100", "1x300", "2x200", "3x100", "4x300"]
+
+
 def test_the_summary_has_totals(make_recipe, caplog):
     recipe = make_recipe()
     run(recipe)

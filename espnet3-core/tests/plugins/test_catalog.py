@@ -2,7 +2,9 @@ import re
 from types import SimpleNamespace
 
 import pytest
+from espnet3_core.build import registered_of
 from espnet3_core.catalog import Catalog, current_catalog, use_catalog
+from espnet3_core.component import Component
 from espnet3_core.errors import Finding, UserError
 from espnet3_core.hookspecs import hookimpl
 from espnet3_core.specs import Alias, ModelSpec, ModuleSpec
@@ -65,9 +67,15 @@ def test_errors_say_what_to_do(catalog):
 
 def test_a_former_name_resolves_with_a_warning(catalog):
     with pytest.warns(
-        FutureWarning, match=re.escape("acme/old is now acme/rnn_ctc; the old name goes in 2.0")
+        FutureWarning,
+        match=re.escape("acme/old is now acme/rnn_ctc; acme-in-memory 2.0 removes the old name"),
     ):
         assert catalog.find("model", "acme/old").name == "acme/rnn_ctc"
+
+
+def test_a_former_name_decides_the_kind_where_no_slot_does(catalog):
+    with use_catalog(catalog), pytest.warns(FutureWarning, match="acme/old is now acme/rnn_ctc"):
+        assert registered_of(Component(name="acme/old")).kind == "model"
 
 
 def test_checks_and_vetoes_fail_closed(catalog):

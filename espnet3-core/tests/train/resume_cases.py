@@ -56,7 +56,13 @@ class RankTrace(Trace):
         super().on_train_batch_end(trainer, *rest)
 
 
-def run_case(directory: Path, name: str, more: Sequence[Any] = (), **changes: Any) -> None:
+def run_case(
+    directory: Path,
+    name: str,
+    more: Sequence[Any] = (),
+    data: Mapping[str, Any] | None = None,
+    **changes: Any,
+) -> None:
     """The command: it begins, goes on, or finds that nothing is left to do."""
     from espnet3_core.train.ema import EMA
 
@@ -64,7 +70,8 @@ def run_case(directory: Path, name: str, more: Sequence[Any] = (), **changes: An
     averages = [EMA(EMAConfig(decay=0.5))] if SETTINGS[name].get("ema") else []
     context = context_for(directory, name, **changes)
     trace = RankTrace(directory / "trace")
-    run_toy(context, trace=trace, more=[*averages, *more], **SETTINGS[name].get("data", {}))
+    data = SETTINGS[name].get("data", {}) if data is None else data
+    run_toy(context, trace=trace, more=[*averages, *more], **data)
 
 
 def in_process(action: Callable[[], None]) -> int:

@@ -129,12 +129,18 @@ class ToyContext:
     logger: logging.Logger = field(default_factory=lambda: logging.getLogger("espnet3"))
 
     @property
+    def stage(self) -> Any:
+        return SimpleNamespace(name="train")
+
+    @property
     def experiment(self) -> Any:
         root = self.directory
         return SimpleNamespace(
             directory=root,
             checkpoints=root / "checkpoints",
             stats=root / "stats",
+            ranks=root / "ranks",
+            log=lambda stage: root / f"{stage}.log",
             metrics=root / "metrics.jsonl",
         )
 

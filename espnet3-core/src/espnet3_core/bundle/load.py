@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from espnet3_core.bundle.check import check_bundle, check_config
 from espnet3_core.bundle.limits import DEFAULT_LIMITS, Limits
@@ -19,6 +22,7 @@ def load(
     device: str = "auto",
     verify: bool = True,
     limits: Limits = DEFAULT_LIMITS,
+    search: Mapping[str, Any] | None = None,
 ) -> LoadedModel:
     """Open a bundle.
 
@@ -33,15 +37,24 @@ def load(
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1``.
         verify: Compare every file with its hash in the manifest; all other checks are made always.
         limits: How large it may be.
+        search: Options of the bundle's search that are to be otherwise: ``{"beam_size": 1}``.
 
     Raises:
         UserError: It is not a bundle, is damaged or refused, needs plugins that are not installed, or a
-            newer core.
+            newer core; it has no search, and options of one are given.
     """
     directory = local_bundle(os.fspath(source), limits)
     manifest = check_bundle(directory, limits, hashes=verify)
     require_plugins(directory, manifest)
-    return LoadedModel(directory, manifest, check_config(directory, limits), device)
+    config = check_config(directory, limits)
+    if search:
+        if config.search is None:
+            raise UserError(
+                f"{directory}: was packed without a search, and so has no {', '.join(search)}",
+                hint="set inference.search in the recipe, and pack the model again",
+            )
+        config.search = replace(config.search, options={**config.search.options, **search})
+    return LoadedModel(directory, manifest, config, device)
 
 
 def require_plugins(directory: Path, manifest: Manifest) -> None:

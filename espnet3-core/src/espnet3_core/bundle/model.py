@@ -13,15 +13,19 @@ from numpy.typing import NDArray
 from espnet3_core.bundle.config import BundleConfig
 from espnet3_core.bundle.manifest import CONFIG, TOKENIZER, WEIGHTS, Manifest
 from espnet3_core.bundle.names import refused
-from espnet3_core.bundle.results import Result, Waveform
+from espnet3_core.bundle.results import Result
 from espnet3_core.bundle.stream import Stream
 from espnet3_core.data.audio import Samples, read_audio, resample
 from espnet3_core.data.dataset import PreparedDataset
 from espnet3_core.errors import UserError
 from espnet3_core.fields import FieldDeclaration
+from espnet3_core.infer.audio import Audio
 
 if TYPE_CHECKING:
     import torch
+
+_CHARACTERS = 15
+"""Of a text that count as a second in the limits of batches: about what is said in one."""
 
 Channels = Literal["reject", "first", "mean"]
 Value = str | os.PathLike[str] | NDArray[Any]
@@ -193,7 +197,10 @@ class LoadedModel:
             tokenizer=self.tokenizer if texts else None,
             text_field=texts[0] if texts else "text",
         )
-        records = self._decode(prepared, seconds)
+        sizes = seconds
+        if sizes is None and texts:
+            sizes = [len(item[texts[0]]) / _CHARACTERS for item in items]
+        records = self._decode(prepared, sizes)
         return [
             Result.of(name, seconds[number] if seconds else 0.0, *self._with_audio(record))
             for number, (name, record) in enumerate(zip(names, records, strict=True))
@@ -201,11 +208,12 @@ class LoadedModel:
 
     def _decode(self, prepared: PreparedDataset, seconds: list[float] | None) -> list[Mapping[str, Any]]:
         from espnet3_core.infer.decoder import check_results
-        from espnet3_core.infer.devices import arithmetic, to_device
+        from espnet3_core.infer.devices import arithmetic, decoded_alone, to_device
         from espnet3_core.infer.planning import batches_of
 
         limits = self.config.batch
-        groups = batches_of(range(len(prepared)), seconds, seconds=limits.seconds, size=limits.size)
+        size = 1 if decoded_alone(self.model, self._owner) else limits.size
+        groups = batches_of(range(len(prepared)), seconds, seconds=limits.seconds, size=size)
         records: list[Mapping[str, Any]] = [{} for _ in range(len(prepared))]
         for group in groups:
             items = [prepared[index] for index in group]
@@ -216,22 +224,13 @@ class LoadedModel:
                 records[index] = record
         return records
 
-    def _with_audio(self, record: Mapping[str, Any]) -> tuple[dict[str, Any], Waveform | None]:
+    def _with_audio(self, record: Mapping[str, Any]) -> tuple[dict[str, Any], Audio | None]:
         """The plain values of a record, and its audio."""
         from espnet3_core.infer.decoder import plain
 
-        names = [item.name for item in self.outputs if item.kind == "audio" and item.name in record]
-        rest = plain({key: value for key, value in record.items() if key not in names})
-        if not names:
-            return rest, None
-        value = record[names[0]]
-        samples = np.asarray(value.detach().cpu() if hasattr(value, "detach") else value, np.float32).reshape(
-            -1
-        )
-        rate = record.get("sample_rate", self.sample_rate)
-        if rate is None:
-            raise UserError(f"{self.directory}: the rate of the audio that the model makes is not known")
-        return rest, Waveform(samples, int(rate))
+        made = {name: value for name, value in record.items() if isinstance(value, Audio)}
+        rest = plain({name: value for name, value in record.items() if name not in made})
+        return rest, next(iter(made.values()), None)
 
     def _read(
         self, field: FieldDeclaration, value: Any, number: int, rate: int | None, channels: Channels

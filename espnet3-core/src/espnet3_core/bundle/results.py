@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+    from espnet3_core.infer.audio import Audio
 
 
 @dataclass(frozen=True)
@@ -41,24 +40,6 @@ class Hypothesis:
     score: float | None = None
 
 
-@dataclass(frozen=True, eq=False)
-class Waveform:
-    """Audio that a model made.
-
-    Attributes:
-        samples: ``(samples,)`` float32, full scale 1.
-        sample_rate: In Hz.
-    """
-
-    samples: NDArray[np.float32]
-    sample_rate: int
-
-    @property
-    def seconds(self) -> float:
-        """Duration."""
-        return len(self.samples) / self.sample_rate
-
-
 @dataclass(frozen=True)
 class Result:
     """What the model says about one utterance.
@@ -83,14 +64,12 @@ class Result:
     score: float | None = None
     words: tuple[Word, ...] = ()
     nbest: tuple[Hypothesis, ...] = ()
-    audio: Waveform | None = None
+    audio: Audio | None = None
     seconds: float = 0.0
     fields: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def of(
-        cls, name: str, seconds: float, record: Mapping[str, Any], audio: Waveform | None = None
-    ) -> Result:
+    def of(cls, name: str, seconds: float, record: Mapping[str, Any], audio: Audio | None = None) -> Result:
         """A result from the dict that a model or a search returned."""
         return cls(
             id=name,

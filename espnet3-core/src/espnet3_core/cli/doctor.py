@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from espnet3_core.catalog import installed_catalog
+from espnet3_core.cli.plugin import table
 from espnet3_core.discovery import distribution_version
+from espnet3_core.plugin_states import plugin_states
 
 LOW_DISK_BYTES = 2 * 1024**3
 
@@ -35,31 +37,13 @@ def run(args: argparse.Namespace) -> int:
 def examine() -> dict[str, Any]:
     """Everything that the report shows, as JSON values."""
     catalog = installed_catalog()
-    counts: dict[tuple[str, str], int] = {}
-    for entry in catalog.components():
-        key = (entry.provider.namespace, entry.provider.distribution)
-        counts[key] = counts.get(key, 0) + 1
     report: dict[str, Any] = {
         "python": {
             "version": platform.python_version(),
             "executable": sys.executable,
             "platform": platform.platform(),
         },
-        "plugins": [
-            {
-                "namespace": plugin.entry.namespace,
-                "distribution": plugin.entry.distribution,
-                "version": plugin.entry.version,
-                "components": counts.get((plugin.entry.namespace, plugin.entry.distribution), 0),
-                "import_ms": round(plugin.seconds * 1e3, 1),
-                "heavy_modules": list(plugin.heavy),
-            }
-            for plugin in catalog.manager.plugins
-        ],
-        "disabled": [
-            {"namespace": entry.namespace, "distribution": entry.distribution, "reason": reason}
-            for entry, reason in catalog.manager.disabled
-        ],
+        "plugins": [state.as_json() for state in plugin_states(catalog)],
         "failures": [
             {
                 "namespace": failure.entry.namespace,
@@ -166,15 +150,7 @@ def as_text(report: Mapping[str, Any]) -> str:
     )
     lines.append(f"disk      {disk['free_bytes'] / 1e9:.1f} GB free in {disk['path']}")
     lines += ["", "plugins"]
-    for plugin in report["plugins"]:
-        heavy = (
-            f"  imports {', '.join(plugin['heavy_modules'])} at start-up!" if plugin["heavy_modules"] else ""
-        )
-        lines.append(
-            f"  {plugin['namespace']:<10} {plugin['distribution']} {plugin['version']}  "
-            f"{plugin['components']} components  {plugin['import_ms']:.0f} ms{heavy}"
-        )
-    lines += [f"  {entry['namespace']:<10} off: {entry['reason']}" for entry in report["disabled"]]
+    lines += [f"  {line}" for line in table(report["plugins"])]
     for failure in report["failures"]:
         lines += [
             "",

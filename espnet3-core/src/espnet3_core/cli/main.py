@@ -51,6 +51,7 @@ VERBS = {
     "new": _own("new", "write a new recipe"),
     "list": _own("list", "components by kind, and who provides them"),
     "show": _own("show", "one component: its options with types, defaults and meaning"),
+    "plugin": _own("plugin", "write, check and list plugins; make one of a recipe"),
     "doctor": _own("doctor", "this installation: plugins, failures, torch, codecs, devices"),
 }
 

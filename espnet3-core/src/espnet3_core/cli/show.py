@@ -11,7 +11,7 @@ from typing import Any
 from espnet3_core.catalog import Registered, current_catalog
 from espnet3_core.errors import UserError
 from espnet3_core.names import Ref, did_you_mean, normalize_distribution
-from espnet3_core.specs import KINDS, ComponentSpec, SystemSpec
+from espnet3_core.specs import KINDS, SystemSpec
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -57,12 +57,10 @@ def matching(name: str) -> list[Registered]:
 
 
 def _fields(entry: Registered) -> list[Any]:
-    from espnet3_core.config.fields import fields_of, import_target
+    from espnet3_core.config.fields import fields_of, schema_of
 
-    spec = entry.spec
-    if not isinstance(spec, ComponentSpec) or spec.config is None:
-        return []
-    return list(fields_of(import_target(spec.config)))
+    schema = schema_of(entry)
+    return [] if schema is None else list(fields_of(schema))
 
 
 def as_json(entry: Registered) -> dict[str, Any]:

@@ -11,10 +11,13 @@ import typing
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from espnet3_core.component import Component, Slot
 from espnet3_core.errors import UserError
+
+if TYPE_CHECKING:
+    from espnet3_core.catalog import Registered
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,26 @@ def import_target(target: str) -> Any:
         return getattr(import_module(module), attribute)
     except (ImportError, AttributeError) as error:
         raise UserError(f"{target}: {error}", hint="see espnet3 doctor") from error
+
+
+def schema_of(registered: Registered) -> type | None:
+    """The configuration dataclass of a component; None when it takes no options.
+
+    Raises:
+        PluginError: Its record names something that is not there, or no dataclass.
+    """
+    target = getattr(registered.spec, "config", None)
+    if target is None:
+        return None
+    try:
+        schema = import_target(target)
+    except UserError as error:
+        raise registered.broken("config", error.message) from error
+    except Exception as error:
+        raise registered.broken("config", f"{target}: {type(error).__name__}: {error}") from error
+    if not isinstance(schema, type) or not dataclasses.is_dataclass(schema):
+        raise registered.broken("config", f"{target} is no dataclass")
+    return schema
 
 
 def fields_of(schema: type) -> list[FieldInfo]:

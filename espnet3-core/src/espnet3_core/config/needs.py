@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from espnet3_core.build import providers_of
+from espnet3_core.build import providers_of, registered_of
 from espnet3_core.config.schema import Part
 from espnet3_core.config.signatures import signature_of
 from espnet3_core.config.sources import Unknown
@@ -48,7 +48,13 @@ def need_findings(parts: Iterable[Part], system: SystemSpec, recipe: Path | None
                 hint = f"set {name} in the configuration"
                 findings.append(Finding(message=message, key=component.path, hint=hint))
             continue
-        for name in _missing(part.record, provided):
+        try:
+            missing = _missing(part.record, provided)
+        except LookupError as error:
+            broken = registered_of(component).broken("target", f"{error.args[0]} ({part.record.target})")
+            findings.append(Finding(message=broken.message, key=component.path, hint=broken.hint))
+            continue
+        for name in missing:
             message = f"{component.name} needs `{name}`, which nothing provides here"
             findings.append(Finding(message=message, key=component.path, hint=providers_of(name)))
     return findings
@@ -59,7 +65,7 @@ def _missing(record: object, provided: set[str]) -> list[str]:
         return []
     try:
         signature = signature_of(record.target)
-    except (LookupError, Unknown, SyntaxError):
+    except (Unknown, SyntaxError):
         return []
     needs = signature.needs if record.config is not None else signature.parameters
     return [need.name for need in needs if need.required and need.name not in provided]

@@ -200,6 +200,11 @@ class TrainingConfig:
     """What is saved."""
     max_bad_steps: int = 10
     """Optimizer steps in a row that may be left out because their loss is not finite."""
+    watchdog: float | None = None
+    """Seconds without progress on any process after which a training is ended with a report on all of them;
+    ten times as long for the first batch and for writing models. 0 does not watch, not even for processes
+    that die. None: 1200 with several processes, less than the 30 minutes after which torch's collectives give
+    up; no watch over a single process."""
     resume: ResumeConfig = field(default_factory=ResumeConfig)
     """What may be other than before when a begun training goes on."""
     loggers: list[Annotated[Component, Slot("callback", "logger")]] = field(default_factory=list)

@@ -23,6 +23,7 @@ from espnet3_core.config.fields import (
     hints_of,
     import_target,
     is_union,
+    schema_of,
     slot_of,
     type_text,
 )
@@ -290,7 +291,7 @@ class _Walk:
         try:
             with warnings.catch_warnings(record=True) as heard:
                 warnings.simplefilter("always", FutureWarning)
-                record = registered_of(dataclasses.replace(component, path="")).spec
+                registered = registered_of(dataclasses.replace(component, path=""))
         except UserError as error:
             self.report(f"{component.path}.name", error.message, error.hint)
             return False
@@ -298,13 +299,13 @@ class _Walk:
             # The name is an alias that will go.
             key = f"{component.path}.name"
             self.warnings.append(Finding(message=str(item.message), level="warning", key=key))
-        part = Part(component, record, self.above)
+        part = Part(component, registered.spec, self.above)
         self.parts.append(part)
-        schema = getattr(record, "config", None)
         self.above = (*self.above, part)
         try:
+            schema = schema_of(registered)
             if schema is not None:
-                self.dataclass(import_target(schema), component.options, component.path)
+                self.dataclass(schema, component.options, component.path)
             for key in component.options if schema is None else ():
                 self.report(
                     f"{component.path}.{key}", f"unknown key {key!r}", f"{component.name} takes no options"

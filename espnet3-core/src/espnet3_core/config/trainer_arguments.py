@@ -19,6 +19,7 @@ from espnet3_core.errors import Finding, UserError
 from espnet3_core.names import did_you_mean
 
 TRAINER = "lightning.pytorch.trainer.trainer:Trainer"
+_SHARDED = ("fsdp", "deepspeed", "modelparallel")
 _SIMPLE = {"int": int, "float": float, "str": str, "bool": bool}
 _LISTS = {"list", "List", "Iterable", "Sequence", "tuple", "Tuple"}
 
@@ -100,7 +101,26 @@ def trainer_findings(
             continue
         finding = _value_finding(parameters[name], value, f"{path}.{name}")
         findings += [finding] if finding else nested_findings(value, f"{path}.{name}", recipe)
-    return findings
+    return findings + _sharded(trainer.get("strategy"), f"{path}.strategy")
+
+
+def _sharded(strategy: Any, key: str) -> list[Finding]:
+    """Refuse strategies whose processes hold parts of the weights.
+
+    Lightning does not clip the norm of gradients with FSDP; averaged weights are kept, and batches that do
+    not fit are split, by processes that see whole weights; and nothing of it has been tested.
+    """
+    name = str(strategy.get("_target_", "") if isinstance(strategy, Mapping) else strategy or "")
+    if not name.rpartition(".")[2].lower().replace("_", "").startswith(_SHARDED):
+        return []
+    return [
+        Finding(
+            message=f"{name} shards the weights: clipping by norm, core/ema and exact resuming fail",
+            key=key,
+            hint="use strategy: ddp; against lack of memory: precision: bf16-mixed, batch: {auto: true}, "
+            "accumulate_grad_batches",
+        )
+    ]
 
 
 def _own_parameters(trainer_class: str | None, recipe: Path | None) -> Signature | UserError | None:

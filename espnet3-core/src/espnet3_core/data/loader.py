@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from torch.utils.data import DataLoader
 from espnet3_core.config.roles import BatchConfig
 from espnet3_core.data.bad_data import BadData
 from espnet3_core.data.collate import PadCollator
-from espnet3_core.data.dataset import PreparedDataset, known_ids, lengths_of, measure_lengths
+from espnet3_core.data.dataset import PreparedDataset, id_of, known_ids, lengths_of, measure_lengths
 from espnet3_core.data.randomness import stable_seed
 from espnet3_core.data.reading import Failed, Reader, ReaderCollator
 from espnet3_core.data.sampler import BatchSampler
@@ -35,12 +36,15 @@ class Loader(DataLoader[Any]):
         left_out: Utterances left out for their length.
         bad: The list of utterances that cannot be used.
         waited: Seconds that were spent in asking for batches, since the loader was made.
+        asking: Whether a batch is being waited for at this moment.
     """
 
     batch_sampler: BatchSampler
     left_out: int = 0
     bad: BadData
     waited: float = 0.0
+    asking: bool = False
+    _given: int = 0
 
     def set_epoch(self, epoch: int, start_batch: int = 0) -> None:
         """Choose the epoch, and how many of this device's batches in it have been consumed already."""
@@ -63,6 +67,11 @@ class Loader(DataLoader[Any]):
                 self.bad.report(made.bad)
             yield made.batch
 
+    def awaited(self) -> list[str]:
+        """Ids of the batch that is given next."""
+        keys: Sequence[Any] = next(islice(self.batch_sampler, self._given, None), [])
+        return [id_of(self._items, key.item) for key in keys]
+
     @property
     def _items(self) -> Any:
         reader: Any = self.dataset
@@ -70,12 +79,15 @@ class Loader(DataLoader[Any]):
 
     def _timed(self, batches: Iterator[Any]) -> Iterator[Any]:
         """The batches, while :attr:`waited` grows."""
+        self._given = 0
         while True:
-            asked = time.monotonic()
+            asked, self.asking = time.monotonic(), True
             batch = next(batches, None)
+            self.asking = False
             self.waited += time.monotonic() - asked
             if batch is None:
                 return
+            self._given += 1
             yield batch
 
 

@@ -17,13 +17,23 @@ from espnet3_core.errors import UserError
 from espnet3_core.files import disk_errors, make_directory
 
 
-def _started(pid: int) -> str | None:
-    """When a process began, so that a number used again is not taken for its former owner; Linux only."""
+def process_start(pid: int) -> str | None:
+    """When a process began, so that a number used again is not taken for its former owner; Linux only.
+
+    Returns:
+        None when it cannot be told, or the process has ended and its parent has not asked for it yet.
+    """
     try:
         stat = Path(f"/proc/{pid}/stat").read_text("ascii", errors="replace")
     except OSError:
         return None
-    return stat.rpartition(")")[2].split()[19]
+    words = stat.rpartition(")")[2].split()
+    return None if words[0] in "ZX" else words[19]
+
+
+def is_running(pid: int, started: str | None) -> bool:
+    """Whether the process that began at ``started`` lives on this machine."""
+    return _alive(pid) and (started is None or process_start(pid) == started)
 
 
 def _alive(pid: int) -> bool:
@@ -38,15 +48,14 @@ def _alive(pid: int) -> bool:
 
 def _owner() -> dict[str, Any]:
     pid = os.getpid()
-    return {"pid": pid, "host": socket.gethostname(), "started": _started(pid), "time": time.time()}
+    return {"pid": pid, "host": socket.gethostname(), "started": process_start(pid), "time": time.time()}
 
 
 def _is_stale(owner: dict[str, Any]) -> bool:
     """Whether the owner ran on this machine and is gone. Of other machines we cannot tell."""
     if owner.get("host") != socket.gethostname() or not isinstance(owner.get("pid"), int):
         return not owner
-    pid = int(owner["pid"])
-    return not _alive(pid) or (owner.get("started") is not None and _started(pid) != owner["started"])
+    return not is_running(int(owner["pid"]), owner.get("started"))
 
 
 def _read(path: Path) -> dict[str, Any] | None:

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from espnet3_core.errors import UserError
-from espnet3_core.infer.devices import arithmetic, pick_device, seeded, to_device
+from espnet3_core.infer.audio import store
+from espnet3_core.infer.devices import arithmetic, decoded_alone, pick_device, seeded, to_device
 from espnet3_core.infer.planning import Work
 from espnet3_core.memory import free_memory, is_out_of_memory
 from espnet3_core.protocols import Batch, Item
@@ -68,12 +69,16 @@ class Decoder:
         self.config = context.config("inference")
         self.offsets = [work.offset for work in works]
         self.works = list(works)
+        self.folders = [context.inference_directory / work.name for work in works]
         self.device = pick_device(self.config.device)
         tokenizer = context.build_tokenizer()
         self.prepared = [prepared(context, work.dataset, tokenizer) for work in works]
         self.collate = collator_of(context, tokenizer)
         self.sample_rate = context.sample_rate
-        self.infer = load_search(context, tokenizer, checkpoint, self.device)
+        model = load_model(context, tokenizer, checkpoint, self.device)
+        search = search_of(context, tokenizer, model, self.device)
+        self.infer: Callable[[Batch], list[dict[str, Any]]] = search.infer
+        self.alone = decoded_alone(model, search)
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="reader")
         self._ahead: dict[tuple[int, ...], Future[list[Item | UserError]]] = {}
 
@@ -100,9 +105,11 @@ class Decoder:
             else:
                 good.append(position)
         start = time.perf_counter()
-        for position, record in zip(good, self._decode([items[p] for p in good]), strict=True):  # type: ignore[misc]
-            records[position] = record
-        return Outcome(records, time.perf_counter() - start)
+        found = self._decode([items[position] for position in good])  # type: ignore[misc]
+        seconds = time.perf_counter() - start
+        for position, record in zip(good, found, strict=True):
+            records[position] = store(record, self.folders[self._place(shard[position])[0]])
+        return Outcome(records, seconds)
 
     def _read(self, shard: Sequence[int]) -> list[Item | UserError]:
         return [self._item(index) for index in shard]
@@ -131,6 +138,8 @@ class Decoder:
 
     def _decode(self, items: list[Item]) -> list[dict[str, Any]]:
         """Results of some items; a batch that is too large for the memory is halved."""
+        if self.alone and len(items) > 1:
+            return [record for item in items for record in self._decode([item])]
         if not items:
             return []
         try:
@@ -204,19 +213,27 @@ def collator_of(context: StageContext, tokenizer: Any) -> Callable[[list[Item]],
     return context.config("training").collator.build(**needs)  # type: ignore[no-any-return]
 
 
-def load_search(
+def load_model(
     context: StageContext, tokenizer: Any, checkpoint: Path, device: torch.device
-) -> Callable[[Batch], list[dict[str, Any]]]:
-    """The function that decodes a batch: of the search that the configuration names, or of the model.
+) -> torch.nn.Module:
+    """The recipe's model with trained weights, in evaluation mode.
 
     Raises:
-        UserError: The checkpoint is another model's, or nothing can decode.
+        UserError: The checkpoint is another model's.
     """
     from espnet3_core.train.checkpoints import load_weights
 
-    model = context.build_model(tokenizer=tokenizer)
+    model: torch.nn.Module = context.build_model(tokenizer=tokenizer)
     load_weights(model, checkpoint)
-    model.eval().to(device)
+    return model.eval().to(device)
+
+
+def search_of(context: StageContext, tokenizer: Any, model: torch.nn.Module, device: torch.device) -> Any:
+    """What decodes a batch with ``infer``: the search that the configuration names, or the model.
+
+    Raises:
+        UserError: Nothing can decode.
+    """
     component = context.config("inference").search
     if component is None:
         if not callable(getattr(model, "infer", None)):
@@ -224,11 +241,11 @@ def load_search(
                 f"{type(model).__name__} has no infer(batch), and inference.search names no search",
                 hint="set inference.search; espnet3 list search shows what there is",
             )
-        return model.infer  # type: ignore[no-any-return]
+        return model
     needs = context.needs() | {"model": model, "tokenizer": tokenizer, "device": device}
     if tokenizer is not None:
         needs["vocab_size"] = len(tokenizer)
-    return component.build(**needs).infer  # type: ignore[no-any-return]
+    return component.build(**needs)
 
 
 def check_results(results: Any, ids: Sequence[str]) -> None:
@@ -244,7 +261,7 @@ def check_results(results: Any, ids: Sequence[str]) -> None:
 
 
 def plain(value: Any) -> Any:
-    """A result as JSON can say it: tensors and arrays become numbers and lists."""
+    """A result as JSON can say it: tensors and arrays become numbers and lists; audio stays as it is."""
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items() if key != "id"}
     if isinstance(value, list | tuple):

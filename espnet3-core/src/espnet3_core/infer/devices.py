@@ -60,6 +60,15 @@ def seeded(seed: int, ids: Sequence[str]) -> Iterator[None]:
     yield
 
 
+def decoded_alone(*parts: Any) -> bool:
+    """Whether models or searches, or modules in them, declare that utterances of a batch change each other.
+
+    They do so by an attribute ``batch_invariant = False``: see :class:`espnet3_core.protocols.Model`.
+    """
+    found = [module for part in parts for module in (part, *getattr(part, "modules", tuple)())]
+    return not all(getattr(module, "batch_invariant", True) for module in found)
+
+
 def to_device(batch: Mapping[str, Any], device: torch.device) -> Batch:
     """A batch whose tensors are on a device."""
     import torch

@@ -45,7 +45,7 @@ class Metric(ABC):
 
     Attributes:
         inputs: Input names and where each comes from: ``dataset:FIELD`` is a field of the test set,
-            ``FIELD`` one of the results.
+            ``FIELD`` one of the results; audio of results comes as :class:`espnet3_core.infer.audio.Audio`.
         on_failure: Values that stand for the results of an utterance that could not be decoded. Where an
             input from the results has none, failed utterances are left out; they are counted always.
         version: Changes whenever equal inputs give other numbers.

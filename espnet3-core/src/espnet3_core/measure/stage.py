@@ -16,6 +16,7 @@ from espnet3_core.data.dataset import PreparedDataset, fingerprint_of
 from espnet3_core.data.overlap import Overlap, overlap
 from espnet3_core.errors import UserError
 from espnet3_core.files import atomic_open, atomic_write_json
+from espnet3_core.infer.audio import is_stored, stored_audio
 from espnet3_core.infer.results import SUMMARY
 from espnet3_core.measure.metric import DATASET, Metric
 from espnet3_core.measure.report import print_table
@@ -192,7 +193,8 @@ def _value(
             f"{type(metric).__name__} reads",
             hint=did_you_mean(source, record, otherwise=f"its fields are {', '.join(sorted(record))}"),
         )
-    return record[source]
+    value = record[source]
+    return stored_audio(value, path.parent) if is_stored(value) else value
 
 
 def _values(metric: Metric, component: Component) -> dict[str, Any]:

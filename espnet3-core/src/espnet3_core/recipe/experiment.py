@@ -55,6 +55,11 @@ class Experiment:
         return self.directory / "checkpoints"
 
     @property
+    def ranks(self) -> Path:
+        """What each process of a running training does; left behind, with stacks, when one was lost."""
+        return self.directory / "ranks"
+
+    @property
     def logs(self) -> Path:
         """Log files, one per stage."""
         return self.directory / "logs"

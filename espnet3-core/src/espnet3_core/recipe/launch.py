@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from espnet3_core.errors import EXIT_BUG, EXIT_RESUMABLE, Interrupted, UserError
+from espnet3_core.recipe.experiment import Experiment
+from espnet3_core.recipe.ranks import aftermath
 
 _CHILD = "ESPNET3_STAGE_PROCESS"
 _RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK", "PMI_RANK", "NODE_RANK")
@@ -80,20 +83,28 @@ def _has_gpu_driver() -> bool:
 
 
 def run_stage_process(
-    recipe: Path, stage: str, *, tag: str, stems: Mapping[str, str], overrides: Sequence[str], force: bool
+    recipe: Path,
+    stage: str,
+    *,
+    experiment: Experiment,
+    stems: Mapping[str, str],
+    overrides: Sequence[str],
+    force: bool,
 ) -> None:
     """Run one stage as ``espnet3 run RECIPE --stages STAGE …`` and wait for it.
 
     Signals to stop are passed on, so that it can save.
 
     Raises:
-        StageProcessFailed: It failed.
+        StageProcessFailed: It failed, or one of its processes died or hung; none is left.
         Interrupted: It was stopped, and can be continued.
     """
-    command = [sys.executable, "-m", "espnet3_core", "run", str(recipe), "--stages", stage, "--tag", tag]
+    command = [sys.executable, "-m", "espnet3_core", "run", str(recipe), "--stages", stage]
+    command += ["--tag", experiment.tag]
     for role, stem in stems.items():
         command += ["--config", f"{role}={stem}"]
     command += ["--force"] * force + list(overrides)
+    shutil.rmtree(experiment.ranks, ignore_errors=True)  # what an earlier run has left
     process = subprocess.Popen(command, env=os.environ | {_CHILD: stage})
     try:
         code = _wait(process)
@@ -103,10 +114,15 @@ def run_stage_process(
             process.wait()
     if code == EXIT_RESUMABLE or code in (-signal.SIGINT, -signal.SIGTERM):
         raise Interrupted(f"{stage} was interrupted", hint="the same command continues")
-    if code:
+    if not code:
+        return
+    if (trouble := aftermath(experiment.ranks, experiment.log(stage), told=code > 0)) is not None:
+        error = StageProcessFailed(f"{stage} was ended: {trouble.what}; see above", hint=trouble.hint)
+        error.exit_code = trouble.code
+    else:
         error = StageProcessFailed(f"{stage} failed in its own process (exit code {code}); see above")
         error.exit_code = code if code > 0 else EXIT_BUG
-        raise error
+    raise error
 
 
 def _wait(process: subprocess.Popen[bytes]) -> int:

@@ -311,7 +311,7 @@ class Session:
             launch.run_stage_process(
                 self.recipe.directory,
                 stage.name,
-                tag=self.experiment.tag,
+                experiment=self.experiment,
                 stems=self.stems,
                 overrides=self.overrides,
                 force=self.force,

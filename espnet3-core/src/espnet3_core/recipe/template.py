@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import importlib
 import re
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -19,7 +17,7 @@ from typing import Any
 
 from espnet3_core.catalog import current_catalog
 from espnet3_core.errors import UserError
-from espnet3_core.files import atomic_write_text, disk_errors
+from espnet3_core.files import atomic_write_text, new_directory, refuse_contents
 from espnet3_core.names import did_you_mean
 from espnet3_core.specs import RecipeTemplateSpec
 
@@ -43,21 +41,12 @@ def create_recipe(
     Raises:
         UserError: The folder exists, the system has no template, or the data are not usable.
     """
-    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
-        raise UserError(f"{directory} exists already; nothing is overwritten", hint="choose another folder")
+    refuse_contents(directory)
     template = find_template(system)
-    with disk_errors(directory):
-        directory.parent.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
-    try:
+    with new_directory(directory) as work:
         options = {"system": template.system, "name": directory.resolve().name, "test": test}
         values = prepare(template, work, data, options)
         write_files(template, work, {**options, **values})
-        with disk_errors(directory):
-            work.chmod(0o755)
-            work.replace(directory)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
     return str(values["notes"]).splitlines() if values.get("notes") else []
 
 
@@ -102,20 +91,31 @@ def write_files(template: RecipeTemplateSpec, directory: Path, values: Mapping[s
         UserError: A placeholder has no value: the template and its function do not fit.
     """
     package, _, folder = template.path.partition(":")
-    for name, source in _walk(files(package).joinpath(folder)):
-
-        def value(match: re.Match[str], name: str = name) -> str:
-            if match[1] not in values:
-                raise UserError(f"template {template.path}: {name} asks for {match[1]!r}, which has no value")
-            return str(values[match[1]])
-
-        atomic_write_text(directory / name, _PLACEHOLDER.sub(value, source.read_text("utf-8")))
+    for name, source in walk(files(package).joinpath(folder)):
+        text = filled(source.read_text("utf-8"), values, f"template {template.path}: {name}")
+        atomic_write_text(directory / name, text)
 
 
-def _walk(folder: Traversable, prefix: str = "") -> Iterator[tuple[str, Traversable]]:
+def filled(text: str, values: Mapping[str, Any], where: str) -> str:
+    """A text with its placeholders replaced.
+
+    Raises:
+        UserError: A placeholder has no value.
+    """
+
+    def value(match: re.Match[str]) -> str:
+        if match[1] not in values:
+            raise UserError(f"{where} asks for {match[1]!r}, which has no value")
+        return str(values[match[1]])
+
+    return _PLACEHOLDER.sub(value, text)
+
+
+def walk(folder: Traversable, prefix: str = "") -> Iterator[tuple[str, Traversable]]:
+    """Files below a folder of a package, with their paths in it."""
     for entry in sorted(folder.iterdir(), key=lambda entry: entry.name):
         if entry.is_dir():
             if entry.name != "__pycache__":
-                yield from _walk(entry, f"{prefix}{entry.name}/")
+                yield from walk(entry, f"{prefix}{entry.name}/")
         elif not entry.name.endswith(".pyc"):
             yield f"{prefix}{entry.name}", entry

@@ -17,7 +17,7 @@ from espnet3_core.train.best import BestModels
 from espnet3_core.train.checkpoint_io import write_directly
 from espnet3_core.train.checkpoints import model_state
 from espnet3_core.train.position import Position, after_batch, at_end, at_epoch_start
-from espnet3_core.train.resume import STATE, Resume, last_of
+from espnet3_core.train.resume import STATE, VERSION, Resume, last_of
 from espnet3_core.train.signals import Signals
 from espnet3_core.train.states import LAST, promote
 
@@ -159,7 +159,7 @@ class Checkpointing(Checkpoint):
             return
         checkpoint.pop("loops", None)
         checkpoint[STATE] = {
-            "version": 2,
+            "version": VERSION,
             "position": self._position.to_dict(),
             "means": self._means,
             "plan": getattr(cast(Any, trainer).datamodule, "plan", None),

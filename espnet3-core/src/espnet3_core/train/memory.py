@@ -52,8 +52,11 @@ class MemoryGuard:
         self._batch, self._extra = batch, None
         if (whole := self._whole_or_none(batch)) is not None:
             return whole
-        if self._ranks() > 1 and not isinstance(self.module.trainer.strategy, DDPStrategy):
-            raise _cannot(batch, "and with this strategy one rank cannot split its batch alone")
+        strategy = self.module.trainer.strategy
+        if self._ranks() > 1 and (not isinstance(strategy, DDPStrategy) or strategy._layer_sync is not None):
+            raise _cannot(
+                batch, "and one rank cannot split its batch alone with this strategy or with sync_batchnorm"
+            )
         parameters = list(self.module.parameters())
         former = [parameter.grad for parameter in parameters]
         output = self._in_parts(batch, keep_last=True)

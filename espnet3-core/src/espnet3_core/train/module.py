@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from espnet3_core.component import Component
 from espnet3_core.config.roles import TrainingConfig
-from espnet3_core.train.accumulators import MeanAccumulator, gather
+from espnet3_core.train.accumulators import MeanAccumulator, gather, merged
 from espnet3_core.train.finite import FiniteGuard
 from espnet3_core.train.memory import MemoryGuard
 from espnet3_core.train.outputs import FieldSelector, StepOutput, is_empty, step_output
@@ -150,7 +150,7 @@ class TrainingModule(LightningModule):
         def mine(states: list[Any]) -> list[Any]:
             if len(states) == ranks:
                 return list(states[rank])
-            return [] if rank else _merge(states)
+            return [] if rank else merged(states)
 
         self._saved_means = {
             "epoch": mine(state["epoch"]),
@@ -204,12 +204,3 @@ def planned_steps(trainer: Any) -> tuple[int | float, int | float]:
         return (math.inf if total == -1 or math.isinf(total) else int(total)), math.inf
     per_epoch = math.ceil(batches / max(trainer.accumulate_grad_batches, 1))
     return (math.inf if total == -1 or math.isinf(total) else int(total)), per_epoch
-
-
-def _merge(states: list[Any]) -> list[Any]:
-    merged: dict[tuple[str, ...], list[float]] = {}
-    for state in states:
-        for names, sums in state:
-            former = merged.get(tuple(names), [0.0] * len(sums))
-            merged[tuple(names)] = [a + b for a, b in zip(former, sums, strict=True)]
-    return [(list(names), sums) for names, sums in merged.items()]

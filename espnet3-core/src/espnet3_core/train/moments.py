@@ -1,8 +1,9 @@
-"""Mean and standard deviation of feature frames, from parts that can be merged."""
+"""Mean and standard deviation of feature frames: exact, whichever parts they are collected in."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -30,40 +31,115 @@ class FeatureStatistics:
     count: int
 
 
-class Moments:
-    """Running mean and sum of squared deviations in float64.
+_ROWS = 1024
+"""Frames that are summed at a time: few enough for the processor's cache."""
 
-    Parts are merged by the formula of Chan, Golub and LeVeque ("Updating formulae and a pairwise algorithm
-    for computing sample variances", 1979, equation 2.1), which does not cancel when the mean is large.
+_UNIT = 2**1074
+"""Sums are whole numbers of the smallest positive double, of which 1 has so many."""
+
+_LARGEST = 1e140
+"""Greater values have squares whose sum could leave the range of doubles."""
+
+Terms = Callable[[NDArray[np.float64]], Sequence[NDArray[np.float64]]]
+
+
+class Moments:
+    """Sums of values and of their squares over frames, exact, for mean and standard deviation.
+
+    No order of frames, and no division among batches, workers or shards changes a bit of the result: it is
+    rounded from the exact one, at the end.
     """
 
     def __init__(self) -> None:
         self.count = 0
-        self.mean: NDArray[np.float64] = np.zeros(0)
-        self.squares: NDArray[np.float64] = np.zeros(0)
+        self._sums: list[int] = []
+        self._squares: list[int] = []
 
     def add(self, frames: NDArray[Any]) -> None:
-        """Add frames of shape (frames, dim)."""
-        values = np.asarray(frames, np.float64)
-        if not len(values):
-            return
-        mean = values.mean(axis=0)
-        self.merge(len(values), mean, np.square(values - mean).sum(axis=0))
+        """Add frames of shape (frames, dim): float32, or float64 of magnitudes from 1e-140 to 1e140 and 0.
 
-    def merge(self, count: int, mean: NDArray[np.float64], squares: NDArray[np.float64]) -> None:
-        """Add a part: its number of frames, mean, and sum of squared deviations from it."""
-        if self.count == 0:
-            self.count, self.mean, self.squares = count, mean.copy(), squares.copy()
+        Raises:
+            ValueError: A value is larger or not a number.
+        """
+        if not len(frames):
             return
-        total = self.count + count
-        shift = mean - self.mean
-        self.squares = self.squares + squares + np.square(shift) * (self.count * count / total)
-        self.mean = self.mean + shift * (count / total)
-        self.count = total
+        largest = float(np.abs(frames).max())
+        if not largest <= _LARGEST:
+            raise ValueError("a value is not finite")
+        self.count += len(frames)
+        squares = _split_squares if frames.dtype == np.float64 else _squares
+        self._sums = _added(self._sums, *exact_sums(frames, _values, largest))
+        self._squares = _added(self._squares, *exact_sums(frames, squares, 4 * largest**2))
+
+    def merge(self, other: Moments) -> None:
+        """Add what another one has seen."""
+        self.count += other.count
+        self._sums = _added(self._sums, other._sums)
+        self._squares = _added(self._squares, other._squares)
 
     def result(self) -> FeatureStatistics:
         """The statistics so far."""
-        return FeatureStatistics(self.mean, np.sqrt(self.squares / max(self.count, 1)), self.count)
+        whole = max(self.count, 1) * _UNIT
+        mean = [total / whole for total in self._sums]
+        variance = [
+            (squares * whole - total * total) / whole**2
+            for total, squares in zip(self._sums, self._squares, strict=True)
+        ]
+        return FeatureStatistics(np.array(mean, np.float64), np.sqrt(variance), self.count)
+
+
+def exact_sums(frames: NDArray[Any], terms: Terms, bound: float) -> list[list[int]]:
+    """Sums over frames, exact, in a few parts.
+
+    From each number the bits above a power of two are taken off. Sums of these fit into a double; with what
+    is left it goes on (Rump, Ogita and Oishi, "Accurate floating-point summation, part I", 2008, section 3).
+
+    Args:
+        frames: (frames, dim).
+        terms: From frames in double precision, at most four arrays to sum.
+        bound: No number of these is larger.
+
+    Returns:
+        Integers, (parts, dim), in units of 2**-1074.
+    """
+    parts: dict[int, NDArray[np.float64]] = {0: np.zeros(frames.shape[1])}
+    room = len(frames).bit_length() + 3  # bits by which a sum is longer than its numbers
+    for start in range(0, len(frames), _ROWS):
+        for rest in terms(frames[start : start + _ROWS].astype(np.float64)):
+            exponent = math.frexp(bound)[1] + room
+            while rest.any():
+                upper = rest + 2.0**exponent
+                upper -= 2.0**exponent
+                parts[exponent] = parts.get(exponent, 0.0) + upper.sum(axis=0)
+                rest = rest - upper
+                exponent += room - 53
+    return [[_whole(value) for value in part.tolist()] for part in parts.values()]
+
+
+def _values(frames: NDArray[np.float64]) -> Sequence[NDArray[np.float64]]:
+    return (frames,)
+
+
+def _squares(frames: NDArray[np.float64]) -> Sequence[NDArray[np.float64]]:
+    """Exact where the frames were float32."""
+    return (np.square(frames),)
+
+
+def _split_squares(frames: NDArray[np.float64]) -> Sequence[NDArray[np.float64]]:
+    """Squares from halves of 26 bits (Dekker, "A floating-point technique", 1971, section 5): each exact."""
+    scaled = frames * (2.0**27 + 1)
+    upper = scaled - (scaled - frames)
+    lower = frames - upper
+    return np.square(upper), 2 * upper * lower, np.square(lower)
+
+
+def _whole(value: float) -> int:
+    numerator, denominator = value.as_integer_ratio()
+    return numerator * (_UNIT // denominator)
+
+
+def _added(*vectors: list[int]) -> list[int]:
+    return [sum(values) for values in zip(*filter(None, vectors), strict=True)]
 
 
 def save_statistics(path: Path, statistics: Mapping[str, FeatureStatistics]) -> None:

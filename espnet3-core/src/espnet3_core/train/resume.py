@@ -12,7 +12,7 @@ from espnet3_core.config.roles import ResumeConfig
 from espnet3_core.errors import UserError
 from espnet3_core.train.checkpoints import other_weights, shapes_of
 from espnet3_core.train.position import Position
-from espnet3_core.train.states import LAST, PREVIOUS, verify
+from espnet3_core.train.states import LAST, PREVIOUS, Damaged, verify
 
 if TYPE_CHECKING:
     from torch import nn
@@ -21,6 +21,9 @@ logger = logging.getLogger(__name__)
 
 STATE = "espnet3"
 """Key of our own part of ``last.ckpt``."""
+
+VERSION = 3
+"""Of that part."""
 
 
 class ResumeRefused(UserError):
@@ -147,6 +150,8 @@ def _read(path: Path) -> Resume:
     verify(path)
     content = torch.load(path, map_location="cpu", weights_only=False, mmap=True)
     state = content[STATE]
+    if state["version"] != VERSION:
+        raise Damaged("another version of espnet3-core wrote it")
     return Resume(path, Position.from_dict(state["position"]), state, shapes_of(content["state_dict"]))
 
 

@@ -1,4 +1,4 @@
-"""Keeps an interrupt from the terminal away from the processes that load data."""
+"""Keeps signals that stop a training away from the processes that load data."""
 
 from __future__ import annotations
 
@@ -7,12 +7,16 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from torch.multiprocessing import _prctl_pr_set_pdeathsig  # type: ignore[attr-defined]
+
+from espnet3_core.train.signals import STOPPING
+
 
 def shielded(loader: Any) -> Any:
     """Let a loader's workers leave interrupts to the process that trains.
 
-    A terminal sends them to the whole group: a worker that died of one would take training down before it
-    has saved.
+    A terminal and a cluster send them to the whole group: a worker that died of one would take training down
+    before it has saved.
     """
     if loader.num_workers:
         loader.worker_init_fn = partial(_start, loader.worker_init_fn)
@@ -20,7 +24,8 @@ def shielded(loader: Any) -> Any:
 
 
 def _start(then: Callable[[int], None] | None, worker: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    for number in STOPPING:
+        signal.signal(number, signal.SIG_IGN)
+    _prctl_pr_set_pdeathsig(signal.SIGKILL)  # a worker that hangs would outlive a training that was killed
     if then is not None:
         then(worker)

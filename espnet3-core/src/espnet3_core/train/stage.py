@@ -162,6 +162,8 @@ def build_trainer(
     from espnet3_core.train.meter import Meter
     from espnet3_core.train.progress import TrainingProgress
     from espnet3_core.train.summary import Banner
+    from espnet3_core.train.synchronization import LayerSync
+    from espnet3_core.train.watchdog import Watchdog
 
     _quieten()
     arguments = {
@@ -179,6 +181,7 @@ def build_trainer(
         theirs.append(FirstScore(context))
     bar = [progress] if arguments.pop("enable_progress_bar", True) else []
     arguments["callbacks"] = [
+        Watchdog(context.experiment.ranks, context.experiment.log(context.stage.name), config.watchdog),
         Determinism(config.seed, resume),
         Banner(context.logger, meter),
         journal,
@@ -188,6 +191,8 @@ def build_trainer(
         saving,
     ]
     arguments["logger"] = _loggers(context, config, arguments.get("logger"))
+    if arguments.pop("sync_batchnorm", False):
+        arguments["plugins"] = [*_as_list(arguments.get("plugins")), LayerSync()]
     arguments.setdefault("default_root_dir", str(context.experiment.directory))
     arguments.setdefault("enable_model_summary", False)
     arguments.update(use_distributed_sampler=False, enable_progress_bar=bool(bar))

@@ -180,12 +180,22 @@ def measure(
             }
             found = model.collect_feats(**fields)
             for name in names:
-                moments[name].add(_frames(found, name))
+                try:
+                    moments[name].add(frames_of(found, name))
+                except ValueError as error:
+                    raise UserError(
+                        f"{name!r} of {', '.join(batch['ids'])}: {error}",
+                        hint="espnet3 data check finds audio that holds values which are not numbers",
+                    ) from error
     return {name: part.result() for name, part in moments.items()}
 
 
-def _frames(found: Any, name: str) -> Any:
-    """Frames without padding, (frames, dim)."""
+def frames_of(found: Any, name: str) -> Any:
+    """Frames of a model's features, without padding, (frames, dim).
+
+    Raises:
+        UserError: ``collect_feats`` did not return the features that the model names.
+    """
     import torch
 
     if name not in found or f"{name}_lengths" not in found:
@@ -196,7 +206,8 @@ def _frames(found: Any, name: str) -> Any:
         )
     values, lengths = found[name], found[f"{name}_lengths"]
     mask = torch.arange(values.shape[1], device=values.device) < lengths.to(values.device)[:, None]
-    return values[mask].double().cpu().numpy()
+    frames = values[mask].cpu()
+    return (frames if frames.dtype == torch.float64 else frames.float()).numpy()
 
 
 def _on_cuda(accelerator: Any) -> bool:

@@ -47,6 +47,7 @@ def test_impossible_utterances_are_counted_and_left_out_of_the_mean(make_ctc, ma
     both = make_batch([1.0, 0.1], [3, 30])
     out = model(**arguments(both))
     assert int(out["ctc_impossible"]) == 1
+    assert int(out["weight"]) == 1
     encoded = model.encode(both["speech"], both["speech_lengths"])
     losses = reference_loss(model, encoded.features, encoded.lengths, both)
     assert math.isinf(losses[1].item())

@@ -3,6 +3,7 @@ import pytest
 import torch
 from espnet3_core.errors import UserError
 from espnet3_speech.frontends.config import LogMelConfig
+from espnet3_speech.frontends.gain_control import local_level
 from espnet3_speech.frontends.log_mel import LogMel
 from numpy.typing import NDArray
 
@@ -68,8 +69,9 @@ def test_sizes_follow_the_sample_rate() -> None:
     assert (narrow.n_fft, narrow.hop, narrow.output_size) == (256, 80, 80)
 
 
-def test_batch_and_padding_change_nothing_and_padded_frames_are_zero() -> None:
-    front = LogMel(LogMelConfig(), sample_rate=16000).double()
+@pytest.mark.parametrize("gain_window_ms", [None, 100.0])
+def test_batch_and_padding_change_nothing_and_padded_frames_are_zero(gain_window_ms: float | None) -> None:
+    front = LogMel(LogMelConfig(gain_window_ms=gain_window_ms), sample_rate=16000).double()
     lengths = torch.tensor([8000, 5000, 1601, 200, 1])
     speech = torch.stack([speechlike(8000, seed) for seed in range(5)])
     # What lies beyond an utterance is deliberately not zero here.
@@ -123,6 +125,39 @@ def test_dynamic_range_per_band_counts_from_each_bands_own_loudest_frame() -> No
         assert torch.allclose(limited[row, :count], valid.maximum(valid.amax(0) - 2 * np.log(10)))
 
 
+def test_gain_control_takes_jumps_of_the_level_away_but_where_they_happen() -> None:
+    first, second, pause = speechlike(8000, 1), speechlike(8000, 2), torch.zeros(1600, dtype=torch.float64)
+    even = torch.cat([first, pause, second]).unsqueeze(0)
+    jump = torch.cat([0.1 * first, pause, second]).unsqueeze(0)
+    lengths = torch.tensor([17600])
+    front = LogMel(LogMelConfig(gain_window_ms=300.0, floor=1e-14), sample_rate=16000).double()
+    difference = (front(even, lengths)[0] - front(jump, lengths)[0]).abs()[0]
+    # A frame's level is an average over 150 ms to either side of maxima over 150 ms to either side.
+    assert difference[:20].max() < 1e-9
+    assert difference[90:].max() < 1e-9
+    assert difference[45].max() > 0.1
+
+
+def test_gain_control_raises_long_silence_only_so_far() -> None:
+    speech = torch.cat([speechlike(8000, 1), 1e-4 * speechlike(24000, 2)]).unsqueeze(0)
+    config = LogMelConfig(gain_window_ms=300.0, most_gain_db=40.0, floor=1e-20)
+    features, _ = LogMel(config, sample_rate=16000)(speech, torch.tensor([32000]))
+    plain, _ = LogMel(LogMelConfig(floor=1e-20), sample_rate=16000)(speech, torch.tensor([32000]))
+    loudest = plain[0].exp().sum(1).max().log()
+    assert torch.allclose(features[0, 100:], plain[0, 100:] - loudest + 4 * np.log(10), atol=1e-4)
+
+
+def test_local_level_equals_its_definition() -> None:
+    energies = torch.rand(2, 30, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).pow(8)
+    lengths = torch.tensor([30, 17])
+    level = local_level(energies, lengths, 4, 20.0, 1e-10)
+    for row, count in enumerate(lengths.tolist()):
+        total = energies[row, :count].sum(1).tolist()
+        around = [max(*total[max(i - 4, 0) : i + 5], max(total) / 100) for i in range(count)]
+        smooth = [np.exp(np.mean(np.log(around[max(i - 4, 0) : i + 5]))) for i in range(count)]
+        assert level[row, :count, 0].numpy() == pytest.approx(smooth)
+
+
 def test_gradients_reach_the_audio() -> None:
     speech = speechlike(1600, 1).float().unsqueeze(0).requires_grad_()
     features, _ = LogMel(LogMelConfig(), sample_rate=16000)(speech, torch.tensor([1600]))
@@ -137,3 +172,7 @@ def test_impossible_sizes_are_refused() -> None:
         LogMel(LogMelConfig(n_fft=256), sample_rate=16000)
     with pytest.raises(UserError, match="do not fit"):
         LogMel(LogMelConfig(hop_ms=0.01), sample_rate=16000)
+    with pytest.raises(UserError, match="at least 20, two frames"):
+        LogMelConfig(gain_window_ms=15.0)
+    with pytest.raises(UserError, match="most_gain_db"):
+        LogMelConfig(most_gain_db=-1.0)

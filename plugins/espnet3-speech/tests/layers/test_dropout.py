@@ -47,3 +47,8 @@ def test_gradient_has_the_same_mask() -> None:
 def test_dtype_stays() -> None:
     assert dropout(torch.ones(3, dtype=torch.bfloat16), 0.5, True).dtype == torch.bfloat16
     assert dropout(torch.ones(0, 4), 0.5, True).shape == (0, 4)
+
+
+def test_an_exported_graph_has_torchs_own() -> None:
+    exported = torch.export.export(Dropout(0.3).train(), (torch.ones(4, 5),))
+    assert "aten.dropout.default" in str(exported.graph)

@@ -47,8 +47,7 @@ def count_edits(reference: Units, hypothesis: Units) -> Counts:
     if not length or not hypothesis:
         return Counts(0, length, len(hypothesis), length)
     substitutions = deletions = insertions = 0
-    for edit in Levenshtein.editops(reference, hypothesis):
-        tag = edit.tag
+    for tag, _, _ in Levenshtein.editops(reference, hypothesis).as_list():
         if tag == "replace":
             substitutions += 1
         elif tag == "delete":
@@ -61,9 +60,9 @@ def count_edits(reference: Units, hypothesis: Units) -> Counts:
 def errors_by_position(reference: Units, hypothesis: Units) -> list[int]:
     """Errors of each reference unit: those on it, and insertions after it (before it, for the first)."""
     errors = [0] * len(reference)
-    for edit in Levenshtein.editops(reference, hypothesis):
+    for tag, position, _ in Levenshtein.editops(reference, hypothesis).as_list():
         if errors:
-            errors[max(edit.src_pos - 1, 0) if edit.tag == "insert" else edit.src_pos] += 1
+            errors[max(position - 1, 0) if tag == "insert" else position] += 1
     return errors
 
 
@@ -78,7 +77,7 @@ def show_alignment(reference: Sequence[str], hypothesis: Sequence[str]) -> str:
     above: list[str] = []
     below: list[str] = []
     marks: list[str] = []
-    for tag, start, end, other_start, other_end in Levenshtein.opcodes(reference, hypothesis):
+    for tag, start, end, other_start, other_end in Levenshtein.opcodes(reference, hypothesis).as_list():
         if tag == "equal":
             words = " ".join(reference[start:end])
             above.append(words)
@@ -92,5 +91,5 @@ def show_alignment(reference: Sequence[str], hypothesis: Sequence[str]) -> str:
             above.append(wanted.ljust(width) if wanted else "*" * width)
             below.append(found.ljust(width) if found else "*" * width)
             marks.append(mark.ljust(width))
-    shown = [f"REF: {' '.join(above)}", f"HYP: {' '.join(below)}", f"     {' '.join(marks)}"]
-    return "\n".join(line.rstrip() for line in shown)
+    lines = f"REF: {' '.join(above)}", f"HYP: {' '.join(below)}", f"     {' '.join(marks)}"
+    return "\n".join([line.rstrip() for line in lines])

@@ -5,10 +5,9 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections import Counter
 from collections.abc import Hashable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import chain, repeat
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 from espnet3_core.errors import UserError
 from espnet3_core.files import atomic_open
@@ -22,8 +21,7 @@ from espnet3_asr.metrics.alignment import Counts, Units, count_edits, errors_by_
 BY_UTTERANCE = "utterance"
 
 
-@dataclass(frozen=True, slots=True)
-class Scored:
+class Scored(NamedTuple):
     """An utterance that has been compared.
 
     Attributes:

@@ -40,7 +40,8 @@ class CTCLossConfig(EncoderStackConfig):
     ctc_dropout: float = 0.0
     """Dropout before the CTC output layer."""
     length_normalized: bool = False
-    """Divide losses by the number of tokens of the batch; False divides by its number of utterances."""
+    """Divide losses by the number of tokens of the batch (with a decoder, the ends of its texts included);
+    False divides by its number of utterances."""
     intermediate_layers: tuple[int, ...] = ()
     """Encoder layers (the first is 1) whose output gets a CTC loss, too."""
     intermediate_weight: float = 0.3

@@ -27,17 +27,20 @@ class CTCBranch(nn.Module):
         config: Intermediate layers, weights, dropout.
         vocab_size: Number of tokens; id 0 is the blank.
         encoder_size: Dimension of the encoder's output.
+        ends: Tokens that a text has beside its own where losses are divided by tokens: 1 in a model whose
+            decoder predicts the end, so that all its losses are divided by the same number.
 
     Raises:
         UserError: A weight is outside of [0, 1), or self-conditioning has no layers.
     """
 
-    def __init__(self, config: CTCLossConfig, *, vocab_size: int, encoder_size: int) -> None:
+    def __init__(self, config: CTCLossConfig, *, vocab_size: int, encoder_size: int, ends: int = 0) -> None:
         super().__init__()
         _check(config)
         self.layers = tuple(config.intermediate_layers)
         self.weight = config.intermediate_weight
         self.length_normalized = config.length_normalized
+        self.ends = ends
         self.head = CTC(CTCConfig(dropout=config.ctc_dropout), vocab_size=vocab_size, input_size=encoder_size)
         self.feedback = nn.Linear(vocab_size, encoder_size) if config.self_conditioning else None
 
@@ -67,29 +70,27 @@ class CTCBranch(nn.Module):
             text_lengths: ``(batch,)``.
 
         Returns:
-            ``loss_ctc``; ``ctc_impossible``, the number of utterances with fewer frames than their text
-            needs, which have no CTC loss and are left out of the mean; with intermediate layers also
-            ``loss_ctc_final`` and ``loss_ctc_<layer>``.
+            ``loss_ctc``; ``counted``, what it is divided by; ``ctc_impossible``, the number of utterances
+            with fewer frames than their text needs, which have no CTC loss and are left out of the mean; with
+            intermediate layers also ``loss_ctc_final`` and ``loss_ctc_<layer>``.
         """
-        final, impossible = self._loss(encoded.features, encoded.lengths, text, text_lengths)
+        impossible = too_short(encoded.lengths, text, text_lengths)
+        shares = text_lengths + self.ends if self.length_normalized else torch.ones_like(text_lengths)
+        counted = shares.masked_fill(impossible, 0).sum()
+
+        def loss_of(features: Tensor) -> Tensor:
+            # ctc_loss is the mean over all utterances, in which the impossible ones are zero.
+            mean = ctc_loss(self.log_probs(features), encoded.lengths, text, text_lengths)
+            return mean * len(text) / counted.clamp(min=1)
+
+        final = loss_of(encoded.features)
+        told = {"counted": counted, "ctc_impossible": impossible.sum()}
         if not self.layers or not encoded.intermediate:
-            return {"loss_ctc": final, "ctc_impossible": impossible}
-        parts = {
-            f"loss_ctc_{layer}": self._loss(_output(encoded, layer), encoded.lengths, text, text_lengths)[0]
-            for layer in self.layers
-        }
+            return {"loss_ctc": final, **told}
+        parts = {f"loss_ctc_{layer}": loss_of(_output(encoded, layer)) for layer in self.layers}
         inner = torch.stack(list(parts.values())).mean()
         loss = (1 - self.weight) * final + self.weight * inner
-        return {"loss_ctc": loss, "ctc_impossible": impossible, "loss_ctc_final": final, **parts}
-
-    def _loss(
-        self, features: Tensor, lengths: Tensor, text: Tensor, text_lengths: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        impossible = too_short(lengths, text, text_lengths)
-        # ctc_loss is the mean over all utterances, in which the impossible ones are zero.
-        total = ctc_loss(self.log_probs(features), lengths, text, text_lengths) * len(text)
-        counted = text_lengths if self.length_normalized else torch.ones_like(text_lengths)
-        return total / counted.masked_fill(impossible, 0).sum().clamp(min=1), impossible.sum()
+        return {"loss_ctc": loss, **told, "loss_ctc_final": final, **parts}
 
 
 def _output(encoded: Encoded, layer: int) -> Tensor:

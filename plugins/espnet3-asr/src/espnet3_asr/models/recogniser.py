@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
@@ -21,7 +21,12 @@ class Recogniser(nn.Module):
         sample_rate: Rate of the audio in Hz.
         stats: Feature statistics by name, in training.
         tokenizer: Lets :meth:`infer` return text.
+
+    Attributes:
+        ends: Tokens that the model predicts beside those of a text: 1 with a decoder.
     """
+
+    ends: ClassVar[int] = 0
 
     def __init__(
         self,
@@ -38,7 +43,9 @@ class Recogniser(nn.Module):
         self.sample_rate = sample_rate
         self.tokenizer = tokenizer
         self.stack = EncoderStack(config, sample_rate=sample_rate, stats=stats)
-        self.ctc = CTCBranch(config, vocab_size=vocab_size, encoder_size=self.stack.output_size)
+        self.ctc = CTCBranch(
+            config, vocab_size=vocab_size, encoder_size=self.stack.output_size, ends=self.ends
+        )
 
     @property
     def statistics_of(self) -> tuple[str, ...]:

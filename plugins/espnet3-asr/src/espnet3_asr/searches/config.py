@@ -17,6 +17,14 @@ class CTCGreedyConfig:
 
 
 @dataclass(kw_only=True)
+class CTCLexiconConfig:
+    """The best CTC path that spells words of a lexicon (``asr/ctc_lexicon``)."""
+
+    timestamps: bool = True
+    """Add ``words`` and ``token_times`` in seconds."""
+
+
+@dataclass(kw_only=True)
 class CTCPrefixBeamConfig:
     """The most probable texts under CTC (``asr/ctc_prefix_beam``)."""
 

@@ -13,6 +13,13 @@ SEARCHES = (
         tasks=("asr",),
     ),
     SearchSpec(
+        name="asr/ctc_lexicon",
+        target="espnet3_asr.searches.ctc_lexicon:CTCLexicon",
+        config="espnet3_asr.searches.config:CTCLexiconConfig",
+        summary="Best CTC path that spells words of the lexicon, with token and word times",
+        tasks=("asr",),
+    ),
+    SearchSpec(
         name="asr/ctc_prefix_beam",
         target="espnet3_asr.searches.ctc_prefix_beam:CTCPrefixBeam",
         config="espnet3_asr.searches.config:CTCPrefixBeamConfig",

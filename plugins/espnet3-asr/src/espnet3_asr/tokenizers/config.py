@@ -121,3 +121,25 @@ class BpeTokenizerConfig(SubwordTokenizerConfig):
 @dataclass(kw_only=True)
 class UnigramTokenizerConfig(SubwordTokenizerConfig):
     """SentencePiece unigram language model (Kudo 2018, https://aclanthology.org/P18-1007)."""
+
+
+@dataclass(kw_only=True)
+class LexiconTokenizerConfig:
+    """Words spelled in units of sound."""
+
+    words: dict[str, str]
+    """Each word and its units, separated by white space: ``six: s ih k s``. Other words are refused in
+    training. Of words with the same units the first is written."""
+    unicode: Literal["nfc", "nfkc", "none"] = "nfc"
+    """Unicode normalization of texts; white space is collapsed to single spaces always."""
+
+    def __post_init__(self) -> None:
+        if not self.words:
+            raise UserError("words: the lexicon is empty")
+        for word, units in self.words.items():
+            if word.split() != [word]:
+                raise UserError(f"words: {word!r} is empty or has white space in it")
+            if not units.split():
+                raise UserError(f"words: {word!r} has no units")
+            if taken := {BLANK, UNKNOWN, BOUNDARY} & {word, *units.split()}:
+                raise UserError(f"words: {word!r} uses the special token {min(taken)}")

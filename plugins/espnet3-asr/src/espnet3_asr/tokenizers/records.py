@@ -22,6 +22,13 @@ TOKENIZERS = (
         tasks=("asr",),
     ),
     TokenizerSpec(
+        name="asr/lexicon",
+        target="espnet3_asr.tokenizers.lexicon:LexiconTokenizer",
+        config=f"{_CONFIG}:LexiconTokenizerConfig",
+        summary="Units of a pronunciation lexicon, such as phones",
+        tasks=("asr",),
+    ),
+    TokenizerSpec(
         name="asr/byte",
         target="espnet3_asr.tokenizers.byte:ByteTokenizer",
         config=f"{_CONFIG}:ByteTokenizerConfig",

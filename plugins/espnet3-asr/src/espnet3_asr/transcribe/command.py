@@ -16,10 +16,10 @@ from espnet3_core.errors import EXIT_USER, UserError
 if TYPE_CHECKING:
     import numpy as np
     from espnet3_core.bundle.load import LoadedModel
+    from espnet3_core.bundle.transcript import Transcript
     from numpy.typing import NDArray
 
     from espnet3_asr.transcribe.sources import Source
-    from espnet3_asr.transcribe.transcript import Transcript
 
 MODEL_VARIABLE = "ESPNET3_ASR_MODEL"
 GROUP_SECONDS = 600.0
@@ -122,7 +122,7 @@ def transcribe(
 def _groups(
     model: LoadedModel, sources: Sequence[Source], most: float, told: set[str]
 ) -> Iterator[list[Any]]:
-    from espnet3_asr.transcribe.pieces import cut
+    from espnet3_core.data.pieces import cut
 
     rate = model.sample_rate or 16000
     group: list[Any] = []
@@ -174,7 +174,7 @@ def _decode(model: LoadedModel, recordings: Sequence[_Recording]) -> list[Transc
 
 
 def _together(model: LoadedModel, recordings: Sequence[_Recording]) -> list[Transcript]:
-    from espnet3_asr.transcribe.transcript import Transcript
+    from espnet3_core.bundle.transcript import Transcript
 
     rate = model.sample_rate or 16000
     arrays = [entry.speech[start:end] for entry in recordings for start, end in entry.pieces]

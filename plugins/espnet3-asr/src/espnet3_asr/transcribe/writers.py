@@ -10,12 +10,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from espnet3_core.bundle.subtitles import to_srt, to_vtt
+from espnet3_core.bundle.transcript import Transcript
 from espnet3_core.errors import UserError
 from espnet3_core.files import atomic_open, atomic_write_text
 
 from espnet3_asr.transcribe.sources import Source
-from espnet3_asr.transcribe.subtitles import to_srt, to_vtt
-from espnet3_asr.transcribe.transcript import Transcript
 
 Writer = Callable[[Source, Transcript], None]
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from espnet3_core.errors import UserError
+
 from espnet3_speech.ranges import check_sizes
 
 
@@ -26,6 +28,11 @@ class LogMelConfig:
     """Upper edge of the last band in Hz; None for half of the sample rate."""
     floor: float = 1e-10
     """Smallest band energy before the natural logarithm."""
+    gain_window_ms: float | None = None
+    """Even out levels that jump within a recording: each frame is divided by the loudest one among the frames
+    so many milliseconds around it, averaged over as many. About the length of a syllable; None for not."""
+    most_gain_db: float = 45.0
+    """Gain control raises quiet frames by at most this much more than the loudest ones: pauses stay quiet."""
     dynamic_range_db: float | None = None
     """Bands more than this many dB below the loudest band of the utterance are raised to that level, so
     that recordings of other levels and noise floors look alike, digital silence included. None keeps them."""
@@ -35,6 +42,13 @@ class LogMelConfig:
 
     def __post_init__(self) -> None:
         check_sizes(self, "n_mels")
+        least = 2 * self.hop_ms
+        if self.gain_window_ms is not None and self.gain_window_ms < least:
+            raise UserError(
+                f"gain_window_ms must be at least {least:g}, two frames; it is {self.gain_window_ms:g}"
+            )
+        if self.most_gain_db < 0:
+            raise UserError(f"most_gain_db must not be negative; it is {self.most_gain_db:g}")
 
 
 @dataclass(kw_only=True)

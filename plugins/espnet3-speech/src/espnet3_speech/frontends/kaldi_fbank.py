@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from espnet3_speech.frontends.config import KaldiFbankConfig
 from espnet3_speech.frontends.filter_bank import FilterBank, power_spectrum
-from espnet3_speech.frontends.framing import frames_of, pad_mirrored
+from espnet3_speech.frontends.framing import frames_of, map_frames, pad_mirrored
 from espnet3_speech.frontends.mel import kaldi_filters
 from espnet3_speech.masks import zero_padding
 
@@ -104,11 +104,15 @@ class KaldiFbank(nn.Module):
         raw = frames_of(speech, count, self.size, self.hop)
         mean = raw.mean(-1, keepdim=True) if config.remove_dc else raw.new_zeros(1, 1, 1)
         frames = self._windowed(speech, raw, mean)
-        power = power_spectrum(frames, self.n_fft)
-        features = self.filters(power if config.use_power else power.sqrt()).clamp_(min=_EPSILON).log_()
+        features = map_frames(self._bands, frames).clamp_(min=_EPSILON).log_()
         if not config.use_energy:
             return features
         return torch.cat([self._log_energy(raw - mean if config.raw_energy else frames), features], dim=-1)
+
+    def _bands(self, frames: Tensor) -> Tensor:
+        """Energies (or sums of magnitudes) of mel bands."""
+        power = power_spectrum(frames, self.n_fft)
+        return self.filters(power if self.config.use_power else power.sqrt())
 
     def _windowed(self, speech: Tensor, raw: Tensor, mean: Tensor) -> Tensor:
         """Frames less their mean, differenced and windowed: ``w (x - c x' - (1 - c) mean)``.

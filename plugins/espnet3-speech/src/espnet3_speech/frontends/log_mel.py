@@ -5,12 +5,14 @@ from __future__ import annotations
 import torch
 from espnet3_core.errors import UserError
 from torch import Tensor, nn
+from torch.nn import functional
 
 from espnet3_speech.frontends.config import LogMelConfig
 from espnet3_speech.frontends.filter_bank import FilterBank, power_spectrum
-from espnet3_speech.frontends.framing import frames_of, pad_mirrored
+from espnet3_speech.frontends.framing import frames_of, map_frames, pad_mirrored
+from espnet3_speech.frontends.gain_control import local_level
 from espnet3_speech.frontends.mel import slaney_filters
-from espnet3_speech.masks import zero_padding
+from espnet3_speech.masks import valid_mask, zero_padding
 
 
 class LogMel(nn.Module):
@@ -42,7 +44,10 @@ class LogMel(nn.Module):
             )
         fmax = config.fmax if config.fmax is not None else sample_rate / 2
         filters = slaney_filters(sample_rate, self.n_fft, config.n_mels, config.fmin, fmax)
-        self.register_buffer("window", torch.hann_window(window), persistent=False)
+        # In the middle of the FFT frame: zeros in the window cost less than filling up every frame.
+        margin = (self.n_fft - window) // 2
+        centred = functional.pad(torch.hann_window(window), (margin, self.n_fft - window - margin))
+        self.register_buffer("window", centred, persistent=False)
         self.filters = FilterBank(filters)
 
     @property
@@ -68,15 +73,21 @@ class LogMel(nn.Module):
             speech = speech if speech.dtype == torch.float64 else speech.float()
             half = self.n_fft // 2
             count = speech.shape[1] // self.hop + 1
-            # The window sits in the middle of the FFT frame; what it leaves out need not be read.
-            margin = (self.n_fft - self.window.shape[0]) // 2
-            padded = pad_mirrored(speech, lengths, half, half, repeat_edge=False)[:, margin:]
-            frames = frames_of(padded, count, self.window.shape[0], self.hop)
-            energies = self.filters(power_spectrum(frames * self.window.to(speech.dtype), self.n_fft))
+            padded = pad_mirrored(speech, lengths, half, self.n_fft - half, repeat_edge=False)
+            window = self.window.to(speech.dtype)
+            energies = map_frames(
+                lambda frames: self.filters(power_spectrum(frames * window, self.n_fft)),
+                frames_of(padded, count, self.n_fft, self.hop),
+            )
             lengths = self.output_lengths(lengths)
+            if self.config.gain_window_ms is not None:
+                reach = round(self.config.gain_window_ms / self.config.hop_ms / 2)
+                energies = energies / local_level(
+                    energies, lengths, reach, self.config.most_gain_db, self.config.floor
+                )
             if self.config.dynamic_range_db is not None:
                 over = 1 if self.config.range_per_band else (1, 2)
                 loudest = zero_padding(energies, lengths).amax(dim=over, keepdim=True)
                 energies = torch.maximum(energies, loudest * 10 ** (-self.config.dynamic_range_db / 10))
             features = energies.clamp_(min=self.config.floor).log_()
-            return zero_padding(features, lengths), lengths
+            return features.masked_fill_(~valid_mask(lengths, count).unsqueeze(-1), 0.0), lengths

@@ -26,12 +26,17 @@ class MaskedBatchNorm(nn.Module):
     """Batch normalization over the valid frames of a batch (Ioffe and Szegedy 2015, algorithm 1).
 
     Padded frames take no part in the statistics, so in training, too, an utterance's result does not
-    depend on how much padding its batch has. Each process of a distributed training uses its own batch.
+    depend on how much padding its batch has. Each process of a distributed training uses its own batch,
+    unless ``trainer.sync_batchnorm`` is set.
 
     Args:
         size: Number of channels.
         momentum: Weight of the new batch in the running statistics.
         eps: Added to the variance.
+
+    Attributes:
+        synchronized: Whether statistics are those of the batches of all processes together. Set by core;
+            every process must then make the same forward passes.
     """
 
     running_mean: Tensor
@@ -41,6 +46,7 @@ class MaskedBatchNorm(nn.Module):
         super().__init__()
         self.momentum = momentum
         self.eps = eps
+        self.synchronized = False
         self.weight = nn.Parameter(torch.ones(size))
         self.bias = nn.Parameter(torch.zeros(size))
         self.register_buffer("running_mean", torch.zeros(size))
@@ -63,13 +69,24 @@ class MaskedBatchNorm(nn.Module):
                 return torch.addcmul(self.bias - self.running_mean * scale, wide, scale).to(values.dtype)
             # Sums over valid frames are products with the mask: nothing of the size of the input is made.
             mask = valid.to(wide.dtype).flatten().unsqueeze(0)
-            count = mask.sum().clamp(min=1)
-            mean = (mask @ wide.flatten(0, 1)).squeeze(0) / count
+            count, total = self._everywhere(mask.sum().unsqueeze(0), (mask @ wide.flatten(0, 1)).squeeze(0))
+            count = count.clamp(min=1)
+            mean = total / count
             centred = wide - mean
-            variance = (mask @ centred.square().flatten(0, 1)).squeeze(0) / count
+            (squares,) = self._everywhere((mask @ centred.square().flatten(0, 1)).squeeze(0))
+            variance = squares / count
             self._track(mean, variance, count)
             scale = self.weight * (variance + self.eps).rsqrt()
             return torch.addcmul(self.bias, centred, scale).to(values.dtype)
+
+    def _everywhere(self, *values: Tensor) -> tuple[Tensor, ...]:
+        """Vectors, or their sums over all processes; gradients go back to all of them."""
+        if not self.synchronized:
+            return values
+        from torch.distributed.nn.functional import all_reduce
+
+        summed: Tensor = all_reduce(torch.cat(values))
+        return summed.split([len(value) for value in values])
 
     @torch.no_grad()
     def _track(self, mean: Tensor, variance: Tensor, count: Tensor) -> None:

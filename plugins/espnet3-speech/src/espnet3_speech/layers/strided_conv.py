@@ -8,6 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+_ROWS = 4096
+"""Patches that are multiplied at once."""
+
 
 def conv_relu(layer: nn.Module, values: Tensor) -> Tensor:
     """``relu(layer(values))`` for a convolution without padding.
@@ -36,24 +39,28 @@ def _suits(values: Tensor) -> bool:
 
 
 def _patches(values: Tensor, kernel: torch.Size, stride: tuple[int, int]) -> Tensor:
-    """``(batch, 1, frames, features)`` to ``(places, kernel elements)``."""
-    windows = values.squeeze(1).unfold(1, kernel[0], stride[0]).unfold(2, kernel[1], stride[1])
-    return windows.reshape(-1, kernel[0] * kernel[1])
+    """``(batch, frames, features, channels)`` to ``(batch, frames, features, *kernel, channels)``, a view."""
+    windows = values.unfold(1, kernel[0], stride[0]).unfold(2, kernel[1], stride[1])
+    return windows.permute(0, 1, 2, 4, 5, 3)
+
+
+def _with_ones(patches: Tensor) -> Tensor:
+    """Patches as rows, and a one at the end of each, which is what the bias is multiplied with."""
+    return functional.pad(patches.flatten(3).flatten(0, 2), (0, 1), value=1.0)
 
 
 class _ConvReLU(torch.autograd.Function):
-    """Channels-last in the forward pass and for the input's gradient, plain order for that of the weights.
+    """Channels-last order throughout; the gradient of the weights is a product of patches and gradients.
 
-    A single input channel makes the convolution a product with a narrow matrix of patches.
+    A single input channel makes the convolution itself a product with a narrow matrix of patches.
     """
 
     @staticmethod
     def forward(ctx: Any, values: Tensor, weight: Tensor, bias: Tensor, stride: tuple[int, int]) -> Tensor:
         if weight.shape[1] == 1:
-            kernel = weight.shape[2:]
-            frames, features = ((values.shape[2 + i] - kernel[i]) // stride[i] + 1 for i in range(2))
-            flat = torch.addmm(bias, _patches(values, kernel, stride), weight.flatten(1).t())
-            output = flat.view(len(values), frames, features, -1).permute(0, 3, 1, 2)
+            patches = _patches(values.permute(0, 2, 3, 1), weight.shape[2:], stride)
+            matrix = torch.cat([weight.flatten(1), bias.unsqueeze(1)], dim=1)
+            output = (_with_ones(patches) @ matrix.t()).unflatten(0, patches.shape[:3]).permute(0, 3, 1, 2)
         else:
             values = values.contiguous(memory_format=torch.channels_last)
             output = functional.conv2d(
@@ -72,20 +79,35 @@ class _ConvReLU(torch.autograd.Function):
         grad = torch.ops.aten.threshold_backward(grad, output, 0)
         of_values = None
         if ctx.needs_input_grad[0]:
-            last = weight.contiguous(memory_format=torch.channels_last)
-            of_values = _gradient(ctx, grad, values, last, [True, False, False])[0]
+            of_values = _gradient_of_values(ctx.stride, grad, values, weight)
+        patches = _patches(values.permute(0, 2, 3, 1), weight.shape[2:], ctx.stride)
         if weight.shape[1] == 1:
-            flat = grad.permute(0, 2, 3, 1).flatten(0, 2)
             # The narrow matrix goes first: MKL takes ten times as long the other way round.
-            of_weight = _patches(values, weight.shape[2:], ctx.stride).t() @ flat
-            return of_values, of_weight.t().reshape(weight.shape), flat.sum(0), None
-        plain = weight.contiguous(), [False, True, True]
-        _, of_weight, of_bias = _gradient(ctx, grad.contiguous(), values.contiguous(), *plain)
-        return of_values, of_weight, of_bias, None
+            both = (_with_ones(patches).t() @ grad.permute(0, 2, 3, 1).flatten(0, 2)).t()
+            return of_values, both[:, :-1].reshape(weight.shape), both[:, -1], None
+        return of_values, _gradient_of_weight(grad.permute(0, 2, 3, 1), patches), grad.sum((0, 2, 3)), None
 
 
-def _gradient(ctx: Any, grad: Tensor, values: Tensor, weight: Tensor, wanted: list[bool]) -> Any:
-    size, none = [weight.shape[0]], [0, 0]
-    return torch.ops.aten.convolution_backward(
-        grad, values, weight, size, list(ctx.stride), none, [1, 1], False, none, 1, wanted
+def _gradient_of_values(stride: tuple[int, int], grad: Tensor, values: Tensor, weight: Tensor) -> Tensor:
+    last, size = weight.contiguous(memory_format=torch.channels_last), [weight.shape[0]]
+    found = torch.ops.aten.convolution_backward(
+        grad, values, last, size, list(stride), [0, 0], [1, 1], False, [0, 0], 1, [True, False, False]
     )
+    return found[0]  # type: ignore[no-any-return]
+
+
+def _gradient_of_weight(grad: Tensor, patches: Tensor) -> Tensor:
+    """Products of some frames at a time, so that their patches are read from a cache.
+
+    Args:
+        grad: ``(batch, frames, features, outputs)``.
+        patches: ``(batch, frames, features, height, width, channels)``.
+    """
+    height, width, channels = patches.shape[3:]
+    result = grad.new_zeros(height, width * channels, grad.shape[3])
+    frames = max(1, _ROWS // (grad.shape[0] * grad.shape[2]))
+    for some, others in zip(grad.split(frames, dim=1), patches.split(frames, dim=1), strict=True):
+        columns = some.reshape(-1, grad.shape[3])
+        for line, total in zip(others.unbind(3), result, strict=True):
+            total.addmm_(line.reshape(-1, width * channels).t(), columns)
+    return result.unflatten(1, (width, channels)).permute(3, 2, 0, 1).contiguous()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import torch
 from espnet3_speech.init import initialize
 from torch import Tensor
 
@@ -43,9 +42,10 @@ class CTCModel(Recogniser):
             text_lengths: ``(batch,)`` valid tokens.
 
         Returns:
-            ``loss``, ``loss_ctc``, ``ctc_impossible`` and ``weight``, the number of utterances.
+            ``loss``, ``loss_ctc``, ``ctc_impossible`` and ``weight``: the number of utterances, or of their
+            tokens, that the loss is the mean of.
         """
         encoded = self.encode(speech, speech_lengths)
         parts = self.ctc(encoded, text, text_lengths)
-        weight = torch.tensor(len(speech), device=speech.device)
+        weight = parts.pop("counted")
         return {"loss": parts["loss_ctc"], **detached(parts), "weight": weight}

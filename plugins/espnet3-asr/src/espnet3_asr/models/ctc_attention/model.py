@@ -30,6 +30,8 @@ class CTCAttention(Recogniser):
         UserError: A weight is out of its range.
     """
 
+    ends = 1
+
     def __init__(
         self,
         config: CTCAttentionConfig,
@@ -66,7 +68,8 @@ class CTCAttention(Recogniser):
 
         Returns:
             ``loss``, ``loss_ctc``, ``loss_att``, ``acc`` (share of next tokens that the decoder ranks
-            first), ``ctc_impossible`` and ``weight``, the number of utterances.
+            first), ``ctc_impossible`` and ``weight``: the number of utterances, or of their tokens and ends,
+            that the loss is the mean of.
         """
         encoded = self.encode(speech, speech_lengths)
         inputs, labels = shifted(text, text_lengths, self.vocab_size - 1)
@@ -77,8 +80,9 @@ class CTCAttention(Recogniser):
             parts |= self.ctc(encoded, text, text_lengths)
             loss = loss + self.ctc_weight * parts["loss_ctc"]
         parts["acc"] = token_accuracy(logits, labels)
-        weight = torch.tensor(len(speech), device=speech.device)
-        return {"loss": loss, **detached(parts), "weight": weight}
+        parts.pop("counted", None)
+        shares = text_lengths + self.ends if self.config.length_normalized else torch.ones_like(text_lengths)
+        return {"loss": loss, **detached(parts), "weight": shares.sum()}
 
 
 def shifted(text: Tensor, lengths: Tensor, boundary: int) -> tuple[Tensor, Tensor]:

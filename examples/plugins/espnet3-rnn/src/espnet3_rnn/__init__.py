@@ -1,0 +1,1 @@
+"""A recurrent CTC recogniser, as an example of a plugin."""

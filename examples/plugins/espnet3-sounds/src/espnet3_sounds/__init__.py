@@ -1,0 +1,1 @@
+"""A whole task, audio classification, as an example of a plugin."""

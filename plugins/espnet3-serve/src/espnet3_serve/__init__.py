@@ -1,0 +1,1 @@
+"""An HTTP server for bundles: the OpenAI audio API over models that were packed."""

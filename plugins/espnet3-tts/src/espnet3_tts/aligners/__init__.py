@@ -1,0 +1,1 @@
+"""Alignment of tokens with frames, learned without durations."""

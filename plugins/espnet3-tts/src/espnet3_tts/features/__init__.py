@@ -1,0 +1,1 @@
+"""Audio to what a synthesiser predicts: log-mel spectrogram, energy, fundamental frequency."""

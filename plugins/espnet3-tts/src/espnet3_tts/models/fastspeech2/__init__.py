@@ -1,0 +1,1 @@
+"""FastSpeech 2 with a learned aligner (``tts/fastspeech2``)."""

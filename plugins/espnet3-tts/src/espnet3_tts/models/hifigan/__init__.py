@@ -1,0 +1,1 @@
+"""HiFi-GAN (``tts/hifigan``): a neural vocoder and its discriminators."""

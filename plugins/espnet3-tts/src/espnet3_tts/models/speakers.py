@@ -1,0 +1,54 @@
+"""Speakers by name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from espnet3_core.errors import UserError
+from espnet3_core.names import did_you_mean
+from torch import Tensor, nn
+
+
+class Speakers(nn.Module):
+    """A learned vector for each speaker; zero where there is one speaker only.
+
+    Args:
+        names: As in the data's field ``speaker``; empty for one speaker.
+        size: Dimensions.
+    """
+
+    def __init__(self, names: Sequence[str], size: int) -> None:
+        super().__init__()
+        self.names = tuple(names)
+        self.table = nn.Embedding(len(names), size) if names else None
+
+    def numbers(self, speakers: Sequence[str] | None, count: int, device: torch.device) -> Tensor | None:
+        """``(batch,)`` numbers of named speakers; None where there is one speaker only.
+
+        Args:
+            speakers: A name for each utterance.
+            count: Utterances.
+            device: Where to put them.
+
+        Raises:
+            UserError: A speaker is unknown, or none is named.
+        """
+        if self.table is None:
+            return None
+        if speakers is None or len(speakers) != count:
+            raise UserError(
+                f"the model has {len(self.names)} speakers, and none is chosen",
+                hint=f"give a field speaker: {', '.join(self.names[:8])}",
+            )
+        for name in speakers:
+            if name not in self.names:
+                others = f"known are {', '.join(self.names[:8])}"
+                raise UserError(
+                    f"unknown speaker {name!r}", hint=did_you_mean(name, self.names, otherwise=others)
+                )
+        return torch.tensor([self.names.index(name) for name in speakers], device=device)
+
+    def forward(self, values: Tensor, numbers: Tensor | None) -> Tensor:
+        """Add the speakers' vectors to ``(batch, tokens, size)``."""
+        return values if self.table is None or numbers is None else values + self.table(numbers).unsqueeze(1)

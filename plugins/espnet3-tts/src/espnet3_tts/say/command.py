@@ -1,0 +1,127 @@
+"""``espnet3 tts``: text to 16-bit wav files."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from espnet3_core.errors import EXIT_USER, UserError
+
+if TYPE_CHECKING:
+    from espnet3_core.bundle.load import LoadedModel
+
+    from espnet3_tts.say.texts import Text
+
+MODEL_VARIABLE = "ESPNET3_TTS_MODEL"
+CONTROLS = ("speed", "pitch", "energy")
+GROUP = 64
+"""Texts that are spoken together."""
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Speak; texts that cannot be spoken are told and left out.
+
+    Returns:
+        0, or 2 when something could not be spoken.
+
+    Raises:
+        UserError: There is no model, nothing to say, or the arguments contradict each other.
+    """
+    from espnet3_tts.say.texts import find_texts
+
+    texts = find_texts(arguments.text, arguments.file, arguments.output)
+    bundle = find_bundle(arguments.model)
+    model = load_model(bundle, arguments)
+    began, seconds, failed = time.monotonic(), 0.0, 0
+    for start in range(0, len(texts), GROUP):
+        for text, outcome in speak(model, texts[start : start + GROUP], arguments.speaker):
+            if isinstance(outcome, UserError):
+                failed += 1
+                _say(str(outcome))
+            else:
+                from espnet3_core.infer.audio import write_wav
+
+                write_wav(text.output, outcome)
+                seconds += outcome.seconds
+    spent = time.monotonic() - began
+    rtf = f", RTF {spent / seconds:.3f}" if seconds else ""
+    _say(
+        f"{seconds:.2f} s of audio at {model.sample_rate} Hz in {spent:.1f} s{rtf}"
+        + (f"; {failed} failed" if failed else "")
+    )
+    return EXIT_USER if failed else 0
+
+
+def find_bundle(chosen: str | None) -> Path:
+    """The model: as chosen, from the environment, or the only one in the working directory's experiments.
+
+    Raises:
+        UserError: There is none, or more than one.
+    """
+    name = chosen or os.environ.get(MODEL_VARIABLE)
+    if name:
+        return Path(name)
+    found = sorted(path.parent for path in Path().glob("exp/*/bundle/manifest.json"))
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise UserError(
+            f"there are {len(found)} models here: {', '.join(map(str, found))}",
+            hint=f"choose one: --model {found[0]}",
+        )
+    raise UserError(
+        "no model was chosen, and there is no exp/*/bundle here",
+        hint=f"--model FOLDER or ${MODEL_VARIABLE}; `espnet3 run RECIPE --stages pack_model` makes one",
+    )
+
+
+def load_model(bundle: Path, arguments: argparse.Namespace) -> LoadedModel:
+    """A loaded bundle that speaks, with what the command line says otherwise than its configuration.
+
+    Raises:
+        UserError: It is not a bundle, its model does not speak, or a control is out of range.
+    """
+    from espnet3_core.bundle.load import load
+
+    changes: dict[str, Any] = {
+        key: getattr(arguments, key) for key in CONTROLS if getattr(arguments, key) is not None
+    }
+    if arguments.seed is not None:
+        changes["seed"] = arguments.seed
+    if arguments.vocoder is not None:
+        changes["vocoder"] = {"name": "tts/hifigan", "bundle": str(Path(arguments.vocoder).resolve())}
+    model = load(bundle, device=arguments.device, search=changes)
+    if not callable(getattr(model.model, "speak", None)):
+        raise UserError(f"{bundle}: this model does not speak", hint="choose a model for speech synthesis")
+    if arguments.unknown is not None:
+        model.tokenizer.config.unknown = arguments.unknown
+    return model
+
+
+def speak(model: LoadedModel, texts: Sequence[Text], speaker: str | None) -> list[tuple[Text, Any]]:
+    """Audio of texts; an error in place of one that cannot be spoken.
+
+    Args:
+        model: A loaded model.
+        texts: Texts.
+        speaker: Who speaks; None where the model has one speaker.
+    """
+    who = {} if speaker is None else {"speaker": [speaker] * len(texts)}
+    try:
+        results = model.batch([text.text for text in texts], **who)
+    except UserError as error:
+        if len(texts) == 1:
+            place = texts[0].place  # the model knows its only text as number 0
+            named = UserError(error.message.replace("utterance '0'", place), hint=error.hint)
+            return [(texts[0], named)]
+        return [outcome for text in texts for outcome in speak(model, [text], speaker)]
+    return [(text, result.audio) for text, result in zip(texts, results, strict=True)]
+
+
+def _say(message: str) -> None:
+    print(f"espnet3 tts: {message}", file=sys.stderr, flush=True)

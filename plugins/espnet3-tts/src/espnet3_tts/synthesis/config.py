@@ -1,0 +1,59 @@
+"""Configuration of synthesis."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from espnet3_core.component import Component, Slot
+from espnet3_core.errors import UserError
+from espnet3_speech.ranges import check_sizes
+
+LIMITS = {"speed": (0.25, 4.0), "pitch": (0.25, 4.0), "energy": (0.1, 10.0)}
+
+
+@dataclass(kw_only=True)
+class SynthesizerConfig:
+    """Text to audio with a trained acoustic model (``tts/synthesizer``)."""
+
+    vocoder: Annotated[Component, Slot("module", "vocoder")] = field(
+        default_factory=lambda: Component(name="tts/griffin_lim", slot=Slot("module", "vocoder"))
+    )
+    """Spectrogram to audio."""
+    speed: float = 1.0
+    """Factor on the rate of speech: 2 is twice as fast."""
+    pitch: float = 1.0
+    """Factor on the fundamental frequency: 1.06 is a semitone up."""
+    energy: float = 1.0
+    """Factor on the amplitude of what is spoken, as the model renders it."""
+    sentence_pause: float = 0.3
+    """Seconds of silence between sentences, each of which is spoken by itself."""
+    piece_pause: float = 0.1
+    """Seconds of silence where a sentence is cut because it is longer than ``max_tokens``."""
+    max_tokens: int = 300
+    """Longest piece; a longer sentence is cut after its last mark within, between words, or anywhere."""
+    batch_tokens: int = 6000
+    """Most padded tokens that go through the model together."""
+
+    seed: int = 0
+    """Of whatever the vocoder draws."""
+
+    def __post_init__(self) -> None:
+        check_sizes(self, "max_tokens", "batch_tokens")
+        for name, (low, high) in LIMITS.items():
+            if not low <= getattr(self, name) <= high:
+                raise UserError(f"{name} is {getattr(self, name):g}; it goes from {low:g} to {high:g}")
+        if min(self.sentence_pause, self.piece_pause) < 0:
+            raise UserError("pauses are seconds, 0 or more")
+
+
+@dataclass(kw_only=True)
+class CopySynthesisConfig:
+    """Recordings through features and vocoder (``tts/copy_synthesis``): the best that the vocoder can do."""
+
+    vocoder: Annotated[Component, Slot("module", "vocoder")] = field(
+        default_factory=lambda: Component(name="tts/griffin_lim", slot=Slot("module", "vocoder"))
+    )
+    """Spectrogram to audio."""
+    seed: int = 0
+    """Of whatever the vocoder draws."""

@@ -1,0 +1,1 @@
+"""Text frontends: text to tokens that a synthesiser speaks."""

