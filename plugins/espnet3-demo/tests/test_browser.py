@@ -13,7 +13,7 @@ import pytest
 import soundfile
 from signals_tools import RATE, heard, letters
 
-PATIENCE = 60_000
+PATIENCE = 20_000
 """Milliseconds that a loaded machine may take."""
 
 
@@ -44,7 +44,7 @@ def recording(folder: Path, text: str) -> Path:
 def choose(page: Any, path: Path) -> None:
     """Give a file to the page, and wait until it is there."""
     page.locator("#speech input[type=file]").set_input_files(path)
-    page.wait_for_selector(f"#speech a[download='{path.name}']", state="attached")
+    page.wait_for_selector("#speech a[download]", state="attached")
 
 
 def written(page: Any, text: str) -> None:
@@ -107,7 +107,7 @@ def test_what_is_too_long_missing_or_beyond_the_model(visit: Any, listening: str
 def test_the_sample_is_there_to_be_tried(visit: Any, listening: str) -> None:
     page = visit(listening)
     page.get_by_text("speech.wav").click()
-    page.wait_for_selector("#speech a[download='speech.wav']", state="attached")
+    page.wait_for_selector("#speech a[download]", state="attached")
     page.click("#run")
     written(page, "deed")
 
@@ -150,9 +150,7 @@ def test_text_becomes_audio_that_plays(visit: Any, speaking: str) -> None:
 def test_numbers_and_limits_of_texts(visit: Any, speaking: str) -> None:
     page = visit(speaking)
     page.fill("#text textarea", "abc " * 10)
-    assert len(page.input_value("#text textarea")) == 40
-    page.click("#run")
-    told(page, "The text has 40 characters; at most 20 are taken.")
+    assert page.input_value("#text textarea") == "abc " * 5
     page.fill("#text textarea", "ace")
     page.fill("#speed input, #speed textarea", "fast")
     page.click("#run")

@@ -1,6 +1,7 @@
 """A letter is a tone of a quarter of a second: `a` of 300 Hz, `b` of 350 Hz …; a space is as much silence."""
 
 import torch
+from espnet3_core.infer.audio import Audio
 from torch import nn
 
 SECONDS, LOWEST, STEP = 0.25, 300.0, 50.0
@@ -51,7 +52,7 @@ class Speaker(_Part):
 
     def infer(self, batch):
         speeds = batch.get("speed", torch.ones(len(batch["ids"]))).tolist()
-        return [{"sound": self._said(*pair)} for pair in zip(batch["text"], speeds, strict=True)]
+        return [{"sound": Audio(self._said(*pair).detach().numpy(), self.rate)} for pair in zip(batch["text"], speeds, strict=True)]
 
     def _said(self, text, speed):
         time = torch.arange(round(SECONDS / speed * self.rate)) / self.rate
