@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
-import numpy as np
 from espnet3_core.bundle.results import Result
 from espnet3_core.config.roles import DemoConfig
 from espnet3_core.errors import UserError
@@ -14,6 +13,10 @@ from espnet3_core.fields import FieldDeclaration
 from gradio.components import Component as Widget
 
 from espnet3_demo.timeline import segments_of, timeline
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 def label_of(field: FieldDeclaration) -> str:
@@ -99,6 +102,8 @@ def confidences(value: Any) -> str | dict[str, float]:
     return max(scores, key=scores.__getitem__)
 
 
-def _pcm(samples: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+def _pcm(samples: NDArray[Any]) -> NDArray[np.int16]:
     """16 bit, as browsers play it; what is beyond full scale is clipped."""
+    import numpy as np
+
     return (np.clip(samples, -1.0, 1.0) * 32767).round().astype(np.int16)

@@ -52,7 +52,10 @@ class Speaker(_Part):
 
     def infer(self, batch):
         speeds = batch.get("speed", torch.ones(len(batch["ids"]))).tolist()
-        return [{"sound": Audio(self._said(*pair).detach().numpy(), self.rate)} for pair in zip(batch["text"], speeds, strict=True)]
+        return [
+            {"sound": Audio(self._said(*pair).detach().numpy(), self.rate)}
+            for pair in zip(batch["text"], speeds, strict=True)
+        ]
 
     def _said(self, text, speed):
         time = torch.arange(round(SECONDS / speed * self.rate)) / self.rate
