@@ -132,6 +132,15 @@ def docs(session: nox.Session) -> None:
 
 
 @nox.session
+def demo(session: nox.Session) -> None:
+    """Tests of espnet3-demo, in Debian's Chromium; an environment of its own, as gradio holds others back."""
+    packages = [*CORE, "plugins/espnet3-tts", "plugins/espnet3-demo"]
+    editable = [word for package in packages for word in ("-e", f"./{package}")]
+    session.install("--quiet", "torch==2.13.0", *editable, *TEST_TOOLS[:2], "playwright")
+    session.run("python", "-m", "pytest", "-q", "plugins/espnet3-demo/tests", *session.posargs)
+
+
+@nox.session
 def dist(session: nox.Session) -> None:
     """Build every wheel and source distribution into dist/."""
     session.install("--quiet", *CONSTRAINTS, "build", "hatchling")

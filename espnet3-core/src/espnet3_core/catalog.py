@@ -310,6 +310,25 @@ class Catalog:
             hint=f"pip install {package}",
         )
 
+    def write_demo(self, context: Any, directory: Path) -> None:
+        """Fill a folder with a page for the experiment's bundle, by the first plugin that makes pages.
+
+        Raises:
+            UserError: No plugin does, or the one that does fails.
+        """
+        for plugin, result, error in self.manager.call(
+            "espnet3_write_demo", context=context, directory=directory
+        ):
+            if isinstance(error, UserError):
+                raise error
+            if error is not None:
+                raise PluginError(
+                    f"plugin {plugin.entry.namespace} could not make the page: {error}"
+                ) from error
+            if result:
+                return
+        raise UserError("no installed plugin makes demo pages", hint="pip install espnet3-demo")
+
     def _notify(self, hook: str, context: Any) -> None:
         for plugin, _, error in self.manager.call(hook, context=context):
             if error is not None:

@@ -198,6 +198,18 @@ def espnet3_executors() -> Iterable[specs.ExecutorSpec]:  # type: ignore[empty-b
 
 
 @hookspec
+def espnet3_pages() -> Iterable[specs.PageSpec]:  # type: ignore[empty-body]
+    """Pages to try a model in a browser, built as ``target(config, *, model, demo)``.
+
+    Example::
+
+        @hookimpl
+        def espnet3_pages():
+            yield PageSpec(name="acme/karaoke", target="espnet3_acme.karaoke:build_page")
+    """
+
+
+@hookspec
 def espnet3_fields() -> Iterable[specs.FieldSpec]:  # type: ignore[empty-body]
     """Kinds of values that datasets, results and demos share.
 
@@ -379,5 +391,27 @@ def espnet3_fetch_bundle(uri: str, directory: Path) -> bool | None:
             if not uri.startswith("acme://"):
                 return None
             download_all(uri, directory)
+            return True
+    """
+
+
+@hookspec(firstresult=True)
+def espnet3_write_demo(context: Any, directory: Path) -> bool | None:
+    """Write a folder that runs as a page on a host of pages (stage ``pack_demo``); False or None leaves it to
+    others.
+
+    Equal bundles, configurations and versions give equal bytes. Core gives the folder its name when all of it
+    is written, so nothing in it may depend on where it stands.
+
+    Args:
+        context: A :class:`espnet3_core.recipe.context.StageContext` with the role ``demo``, whose experiment
+            has a bundle that core has checked.
+        directory: An empty folder.
+
+    Example::
+
+        @hookimpl
+        def espnet3_write_demo(context, directory):
+            (directory / "index.html").write_text(page_of(context.experiment.bundle))
             return True
     """

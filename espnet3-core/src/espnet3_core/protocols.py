@@ -112,6 +112,16 @@ class Publisher(Protocol):
         """Send a bundle; returns its address."""
 
 
+class Page(Protocol):
+    """Never implemented: a page is a function ``target(config, *, model, demo)``, or the recipe's own
+    ``target(*, model, demo)``.
+
+    ``model`` is a :class:`espnet3_core.bundle.model.LoadedModel`, ``demo`` the role's
+    :class:`espnet3_core.config.roles.DemoConfig`; what it returns is what the plugin that runs pages takes:
+    ``gradio.Blocks`` for espnet3-demo.
+    """
+
+
 class SynchronizedLayer(Protocol):
     """A layer of a model that can make its statistics over the batches of all processes together.
 

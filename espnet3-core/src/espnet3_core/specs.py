@@ -139,6 +139,11 @@ class FieldSpec(ComponentSpec):
 
 
 @dataclass(frozen=True, kw_only=True)
+class PageSpec(ComponentSpec):
+    """A page to try a model in a browser; see :class:`espnet3_core.protocols.Page`."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class StageSpec:
     """One step of a system.
 
@@ -276,6 +281,7 @@ KINDS: Mapping[str, Kind] = {
         Kind("scheduler", SchedulerSpec, "espnet3_schedulers", "training.scheduler", f"{_P}:Scheduler"),
         Kind("callback", CallbackSpec, "espnet3_callbacks", "training.callbacks", f"{_P}:Callback"),
         Kind("executor", ExecutorSpec, "espnet3_executors", "inference.executor", f"{_P}:Executor"),
+        Kind("page", PageSpec, "espnet3_pages", "demo.page", f"{_P}:Page"),
         Kind("field", FieldSpec, "espnet3_fields", "fields", f"{_P}:Field"),
         Kind("system", SystemSpec, "espnet3_systems", "recipe.system", f"{_P}:System"),
     )

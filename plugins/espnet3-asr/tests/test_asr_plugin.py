@@ -6,6 +6,6 @@ def test_the_recognition_system():
     assert system.name == "asr/recognition"
     assert [stage.name for stage in system.stages] == [
         "create_dataset", "train_tokenizer", "collect_stats", "train", "infer", "measure", "pack_model",
-        "upload_model",
+        "upload_model", "pack_demo", "upload_demo",
     ]  # fmt: skip
-    assert [stage.name for stage in system.stages if stage.explicit] == ["upload_model"]
+    assert [stage.name for stage in system.stages if stage.explicit] == ["upload_model", "upload_demo"]

@@ -60,5 +60,5 @@ def test_the_synthesis_system():
     assert system.name == "tts/synthesis"
     assert [stage.name for stage in system.stages] == [
         "create_dataset", "train_tokenizer", "collect_stats", "train", "infer", "measure", "pack_model",
-        "upload_model",
+        "upload_model", "pack_demo", "upload_demo",
     ]  # fmt: skip

@@ -55,7 +55,7 @@ def write_bundle(
     Raises:
         UserError: The disk is full or read-only, or a part writes files that bundles do not hold.
     """
-    with _replacing(target) as directory:
+    with replacing(target) as directory:
         atomic_write_bytes(directory / WEIGHTS, serialize(weights))
         atomic_write_json(directory / CONFIG, config)
         if tokenizer is not None:
@@ -67,7 +67,6 @@ def write_bundle(
         manifest = replace(manifest, files=describe_files(directory))
         atomic_write_json(directory / MANIFEST, manifest.to_dict())
         check_bundle(directory)
-        _sync(directory)
     return manifest
 
 
@@ -78,7 +77,7 @@ def _replayed(directory: Path, manifest: Manifest, sample: Sample) -> dict[str, 
 
 
 def _sync(directory: Path) -> None:
-    """Bring to the disk what a tokenizer wrote in its own way, before the folder gets its name."""
+    """Bring to the disk what others wrote in their own way, before the folder gets its name."""
     for path in directory.rglob("*"):
         if path.is_dir():
             sync_directory(path)
@@ -89,8 +88,8 @@ def _sync(directory: Path) -> None:
 
 
 @contextmanager
-def _replacing(target: Path) -> Iterator[Path]:
-    """A folder beside ``target`` that takes its place when the block ends well.
+def replacing(target: Path) -> Iterator[Path]:
+    """A folder beside ``target`` that takes its place, whole and on the disk, when the block ends well.
 
     Names are fixed, so that the next packing removes what a killed one left. A kill between the two renames
     leaves no bundle under the name, never half of one.
@@ -103,6 +102,7 @@ def _replacing(target: Path) -> Iterator[Path]:
         make_directory(fresh)
         try:
             yield fresh
+            _sync(fresh)
             with disk_errors(target):
                 if target.exists():
                     target.rename(former)

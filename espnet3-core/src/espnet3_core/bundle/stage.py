@@ -123,15 +123,23 @@ def upload_model(context: StageContext) -> None:
     Raises:
         UserError: There is no bundle or no publisher, or a plugin vetoes.
     """
-    publication = context.config("publication")
-    component = publication.upload
+    publish(context, "publication", context.experiment.bundle)
+
+
+def publish(context: StageContext, role: str, folder: Path) -> None:
+    """Send a folder to where ``upload`` of a role says, unless a plugin vetoes the experiment's bundle.
+
+    Raises:
+        UserError: There is no bundle or no publisher, or a plugin vetoes.
+    """
+    chosen = context.config(role)
+    component = chosen.upload
     if component is None:
         raise UserError(
-            "publication.upload is not set, so there is nowhere to upload to",
-            hint="publication.upload: {name: core/directory, path: …}; espnet3 list publisher shows others",
+            f"{role}.upload is not set, so there is nowhere to upload to",
+            hint=f"{role}.upload: {{name: core/directory, path: …}}; espnet3 list publisher shows others",
         )
-    bundle = context.experiment.bundle
-    manifest = check_bundle(bundle)
+    manifest = check_bundle(context.experiment.bundle)
     findings = context.catalog.before_publish(manifest.to_dict())
     for finding in findings:
         if finding.level == "warning":
@@ -139,8 +147,8 @@ def upload_model(context: StageContext) -> None:
     vetoes = [finding for finding in findings if finding.level == "error"]
     if vetoes:
         raise CheckFailed(vetoes)
-    address = component.build(**context.needs()).publish(bundle, dry_run=publication.dry_run)
-    if publication.dry_run:
+    address = component.build(**context.needs()).publish(folder, dry_run=chosen.dry_run)
+    if chosen.dry_run:
         context.logger.info("nothing was sent to %s", address)
         return
     context.note(address=address)

@@ -23,6 +23,7 @@ BY_KIND: Mapping[str, tuple[str, ...]] = {
     "search": ("model", "tokenizer", "vocab_size", "device"),
     "metric": ("tokenizer",),
     "callback": ("model", "training"),
+    "page": ("model", "demo"),
 }
 """What core's stages give to components of a kind, too."""
 

@@ -296,7 +296,22 @@ class DemoConfig:
     title: str = ""
     """Heading of the page."""
     description: str = ""
-    """Text below the heading."""
+    """Text below the heading; Markdown."""
+    page: Annotated[Component, Slot("page")] | None = None
+    """Own page, such as ``{_target_: src.page.build}``; None makes one from what the bundle declares."""
+    max_seconds: float = 60.0
+    """Longest recording."""
+    max_mb: float = 25.0
+    """Largest upload in megabytes."""
+    max_characters: int = 500
+    """Longest text."""
+    bundle: str | None = None
+    """Address (``hf://org/name@revision``) that a packed demo loads its model from; None puts the bundle into
+    it."""
+    upload: Annotated[Component, Slot("publisher")] | None = None
+    """Publisher for stage upload_demo."""
+    dry_run: bool = False
+    """Stage upload_demo lists what it would send, with sizes, and asks nobody anything."""
 
 
 SCHEMAS = {

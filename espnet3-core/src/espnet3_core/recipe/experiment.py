@@ -80,6 +80,11 @@ class Experiment:
         return self.directory / "bundle"
 
     @property
+    def demo(self) -> Path:
+        """The packed page."""
+        return self.directory / "demo"
+
+    @property
     def stages(self) -> Path:
         """Records of the stages."""
         return self.directory / "stages"

@@ -123,3 +123,24 @@ UPLOAD_MODEL = StageSpec(
     explicit=True,
     summary="publish the bundle",
 )
+
+PACK_DEMO = StageSpec(
+    name="pack_demo",
+    run="espnet3_core.bundle.demo:pack_demo",
+    roles=("demo",),
+    inputs=("demo",),
+    neutral=("demo.upload",),
+    after=("pack_model",),
+    outputs=("demo/README.md",),
+    summary="put a page to try the model, and the bundle, into one folder",
+)
+
+UPLOAD_DEMO = StageSpec(
+    name="upload_demo",
+    run="espnet3_core.bundle.demo:upload_demo",
+    roles=("demo",),
+    inputs=("demo.upload", "demo.dry_run"),
+    after=("pack_demo",),
+    explicit=True,
+    summary="publish the page",
+)

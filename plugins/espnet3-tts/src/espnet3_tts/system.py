@@ -8,9 +8,11 @@ from espnet3_core.recipe.stages import (
     CREATE_DATASET,
     INFER,
     MEASURE,
+    PACK_DEMO,
     PACK_MODEL,
     TRAIN,
     TRAIN_TOKENIZER,
+    UPLOAD_DEMO,
     UPLOAD_MODEL,
 )
 from espnet3_core.specs import SystemSpec
@@ -26,6 +28,8 @@ SYNTHESIS = SystemSpec(
         MEASURE,
         PACK_MODEL,
         UPLOAD_MODEL,
+        PACK_DEMO,
+        UPLOAD_DEMO,
     ),
     inputs=(
         FieldDeclaration("text", "text", "what is to be said"),

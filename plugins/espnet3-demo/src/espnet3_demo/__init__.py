@@ -1,0 +1,1 @@
+"""Pages to try packed models in a browser."""
