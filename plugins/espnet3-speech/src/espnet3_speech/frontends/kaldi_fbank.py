@@ -75,6 +75,12 @@ class KaldiFbank(nn.Module):
             return (torch.div(lengths - self.size, self.hop, rounding_mode="floor") + 1).clamp(min=0)
         return torch.div(lengths + self.hop // 2, self.hop, rounding_mode="floor")
 
+    def _frames(self, samples: int) -> int:
+        """:meth:`output_lengths` of one number, without a tensor: graphs of any length are made from it."""
+        if self.config.snip_edges:
+            return max((samples - self.size) // self.hop + 1, 0)
+        return (samples + self.hop // 2) // self.hop
+
     def forward(self, speech: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Features of a batch.
 
@@ -87,7 +93,7 @@ class KaldiFbank(nn.Module):
         """
         with torch.autocast(speech.device.type, enabled=False):
             speech = (speech if speech.dtype == torch.float64 else speech.float()) * self.config.scale
-            count = int(self.output_lengths(torch.tensor(speech.shape[1])))
+            count = self._frames(speech.shape[1])
             if count == 0:
                 return speech.new_zeros(speech.shape[0], 0, self.output_size), self.output_lengths(lengths)
             if not self.config.snip_edges:

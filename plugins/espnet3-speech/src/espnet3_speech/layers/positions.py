@@ -10,6 +10,7 @@ from espnet3_core.errors import UserError
 from torch import Tensor, nn
 
 from espnet3_speech.layers.dropout import Dropout
+from espnet3_speech.layers.exporting import exporting
 
 
 def sinusoids(positions: Tensor, size: int) -> Tensor:
@@ -62,6 +63,10 @@ class PositionTable(nn.Module):
         Returns:
             ``(count, size)``, or ``(2 * count - 1, size)`` when signed.
         """
+        if exporting():  # The graph is for every length: it makes its own rows.
+            first = 1 - count if self.signed else offset
+            rows = sinusoids(torch.arange(first, count + offset, device=like.device), self.size)
+            return (rows.flip(0) if self.signed else rows).to(like.dtype)
         needed = count + offset
         table = self._table
         if table is None or table.device != like.device or table.dtype != like.dtype or self._reach < needed:
