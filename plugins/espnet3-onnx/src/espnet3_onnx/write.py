@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from espnet3_core.bundle.manifest import WEIGHTS
 from espnet3_core.bundle.pack import replacing_folder
 from espnet3_core.errors import UserError
 from espnet3_core.files import atomic_write_json, atomic_write_text, disk_errors
@@ -45,7 +49,11 @@ def write_export(model: LoadedModel, spec: ExportSpec, output: Path) -> dict[str
     manifest = model.manifest
     report: dict[str, Any] = {
         "format": spec.format,
-        "bundle": {"title": manifest.title, "system": manifest.system, "files": manifest.files},
+        "bundle": {
+            "title": manifest.title,
+            "system": manifest.system,
+            "weights": manifest.files[WEIGHTS]["sha256"],
+        },
         "versions": {name: version(name) for name in ("espnet3-onnx", "torch", "onnx", "onnxruntime")},
         "graphs": {},
     }
@@ -69,6 +77,8 @@ def write_graph(graph: Graph, path: Path) -> None:
     import onnx
     import torch
 
+    from espnet3_onnx.recurrent import operators
+
     if sum(value.nbytes for value in graph.module.state_dict().values()) > _LARGEST:
         raise UserError(f"{path.name}: the weights are larger than the 2 GB that one ONNX file holds")
     free = torch.export.Dim.DYNAMIC
@@ -77,8 +87,7 @@ def write_graph(graph: Graph, path: Path) -> None:
         for axes in graph.inputs.values()
     )
     try:
-        with warnings.catch_warnings(), torch.no_grad():
-            warnings.simplefilter("ignore")
+        with _quiet(), operators(graph.module), torch.no_grad():
             program = torch.onnx.export(
                 graph.module.eval(),
                 tuple(graph.examples[0]),
@@ -91,16 +100,28 @@ def write_graph(graph: Graph, path: Path) -> None:
             )
     except torch.onnx.errors.OnnxExporterError as error:
         cause = error.__cause__ or error
-        reason = str(cause).strip().splitlines()[0]
-        raise UserError(
-            f"torch cannot make a graph of this model: {type(cause).__name__}: {reason}"
-        ) from error
+        reason = f"{type(cause).__name__}: {str(cause).strip().splitlines()[0]}"
+        raise UserError(f"torch cannot make a graph of this model: {reason}") from error
     assert program is not None
     proto = program.model_proto
     _describe(proto, graph)
     onnx.checker.check_model(proto)
     with disk_errors(path):
         path.write_bytes(proto.SerializeToString())
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what torch says to its own developers; errors are raised all the same."""
+    log = logging.getLogger("torch.onnx")
+    level = log.level
+    log.setLevel(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        log.setLevel(level)
 
 
 def _describe(proto: ModelProto, graph: Graph) -> None:

@@ -30,6 +30,10 @@ SHERPA_FBANK = KaldiFbankConfig(fmax=-400.0, snip_edges=False)
 """Features that sherpa-onnx computes for its WeNet CTC models; only the number of bands is free."""
 
 
+_NEVER = -1e4
+"""Log-probability of tokens that shall not win; finite, as some programs compute with it."""
+
+
 class AudioToLogProbs(nn.Module):
     """A recogniser's front end, encoder and CTC output layer."""
 
@@ -38,13 +42,16 @@ class AudioToLogProbs(nn.Module):
         self.recogniser = recogniser
 
     def forward(self, speech: Tensor, speech_lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """``(batch, samples)`` to ``(batch, frames, vocabulary)`` log-probabilities and ``(batch,)`` frames."""
+        """``(batch, samples)`` to log-probabilities ``(batch, frames, vocabulary)`` and ``(batch,)``."""
         encoded = self.recogniser.encode(speech, speech_lengths)
         return self.recogniser.ctc.log_probs(encoded.features), encoded.lengths
 
 
 class FeaturesToLogProbs(nn.Module):
-    """The same without the front end."""
+    """The same without the front end; tokens that are no text count as the blank.
+
+    Programs that know of no such tokens (unknown, sentence boundary) would print them.
+    """
 
     def __init__(self, recogniser: Recogniser) -> None:
         super().__init__()
@@ -53,7 +60,11 @@ class FeaturesToLogProbs(nn.Module):
     def forward(self, x: Tensor, x_lens: Tensor) -> tuple[Tensor, Tensor]:
         """``(batch, frames, bands)`` to ``(batch, fewer frames, vocabulary)`` and ``(batch,)`` frames."""
         encoded = self.recogniser.ctc.encode(self.recogniser.stack.encode, x, x_lens)
-        return self.recogniser.ctc.log_probs(encoded.features), encoded.lengths
+        log_probs = self.recogniser.ctc.log_probs(encoded.features)
+        silent = torch.stack([log_probs[..., 0], log_probs[..., 1], log_probs[..., -1]], -1)
+        blank = silent.amax(-1, keepdim=True)  # of these the best: so the best path spells what it spelt
+        never = torch.full_like(blank, _NEVER)
+        return torch.cat([blank, never, log_probs[..., 2:-1], never], -1), encoded.lengths
 
 
 def audio_to_log_probs(model: LoadedModel) -> Export:

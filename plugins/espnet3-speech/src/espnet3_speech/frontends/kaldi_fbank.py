@@ -61,7 +61,9 @@ class KaldiFbank(nn.Module):
         self.n_fft = 1 << (self.size - 1).bit_length()
         fmax = config.fmax if config.fmax > 0 else sample_rate / 2 + config.fmax
         filters = kaldi_filters(sample_rate, self.n_fft, config.n_mels, config.fmin, fmax)
-        self.register_buffer("window", kaldi_window(config.window, self.size).float(), persistent=False)
+        window = kaldi_window(config.window, self.size).float()
+        self.starts_high = bool(window[0] != 0)
+        self.register_buffer("window", window, persistent=False)
         self.filters = FilterBank(filters)
 
     @property
@@ -127,7 +129,7 @@ class KaldiFbank(nn.Module):
         frames = frames_of(signal, raw.shape[1], self.size, self.hop) * window
         if self.config.remove_dc:
             frames = frames.addcmul_(mean, window, value=factor - 1)
-        if factor and window[0] != 0:
+        if factor and self.starts_high:
             frames[..., 0] = (1 - factor) * (raw[..., 0] - mean[..., 0]) * window[0]
         return frames
 

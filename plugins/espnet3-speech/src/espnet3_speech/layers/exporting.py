@@ -1,4 +1,4 @@
-"""Whether torch is writing a module down as a graph, in which tables and strides of one size have no place."""
+"""Whether torch writes a module down as a graph, where tables and strides of one size have no place."""
 
 from __future__ import annotations
 

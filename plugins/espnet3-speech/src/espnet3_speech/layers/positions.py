@@ -27,7 +27,9 @@ def sinusoids(positions: Tensor, size: int) -> Tensor:
         torch.arange(0, size, 2, dtype=torch.float64, device=positions.device) * (-math.log(10000.0) / size)
     )
     angles = positions.to(torch.float64).unsqueeze(1) * rates
-    return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)
+    # Few runtimes of graphs have the cosine of float64; all have its sine.
+    cosines = (angles + math.pi / 2).sin() if exporting() else angles.cos()
+    return torch.stack([angles.sin(), cosines], dim=-1).flatten(1)
 
 
 class PositionTable(nn.Module):
