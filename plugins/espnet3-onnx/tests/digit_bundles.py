@@ -20,9 +20,9 @@ from espnet3_core.data.audio import read_audio
 
 RATE = 8000
 SAMPLE = Path(__file__).parents[3] / "recipes/fsdd/asr/sample"
-SHERPA = {"name": "speech/kaldi_fbank", "n_mels": 40, "fmax": -400.0, "snip_edges": False}
+SHERPA = {"name": "speech/kaldi_fbank", "n_mels": 40, "fmax": -400.0, "snip_edges": False, "scale": 1.0}
 LOG_MEL = {"name": "speech/log_mel", "n_mels": 40, "dynamic_range_db": 60.0}
-TDNN = {"name": "speech/tdnn", "hidden_size": 64, "num_layers": 3, "dropout": 0.0}
+TDNN = {"name": "speech/tdnn", "hidden_size": 64, "num_layers": 3, "stack": 4, "dropout": 0.0}
 Bundle = Callable[..., Path]
 
 

@@ -26,8 +26,11 @@ if TYPE_CHECKING:
 WORD_START = "\u2581"
 """How SentencePiece, and sherpa-onnx, spell the space before a word."""
 
-SHERPA_FBANK = KaldiFbankConfig(fmax=-400.0, snip_edges=False)
-"""Features that sherpa-onnx computes for its WeNet CTC models; only the number of bands is free."""
+SHERPA_FBANK = KaldiFbankConfig(fmax=-400.0, snip_edges=False, scale=1.0)
+"""Features that sherpa-onnx computes for its Zipformer CTC models; only the number of bands is free.
+
+For its WeNet models it scales samples to 16 bits as Kaldi does, but adds noise: texts would vary.
+"""
 
 
 _NEVER = -1e4
@@ -91,7 +94,7 @@ def audio_to_log_probs(model: LoadedModel) -> Export:
 
 
 def features_to_log_probs(model: LoadedModel) -> Export:
-    """``--format sherpa-onnx``: what ``OfflineRecognizer.from_wenet_ctc`` reads.
+    """``--format sherpa-onnx``: what ``OfflineRecognizer.from_zipformer_ctc`` reads.
 
     Raises:
         UserError: As above; or sherpa-onnx computes other features, or spells text in another way.
@@ -100,7 +103,6 @@ def features_to_log_probs(model: LoadedModel) -> Export:
     frontend = recogniser.stack.frontend
     _check_features(model)
     symbols = _sherpa_symbols(model)
-    hop = frontend.hop
     vocabulary, bands = recogniser.vocab_size, frontend.output_size
     with torch.no_grad():
         examples = [recogniser.stack.features(*example) for example in _audio_examples(model)]
@@ -111,9 +113,8 @@ def features_to_log_probs(model: LoadedModel) -> Export:
         examples=examples,
         reads=_reader(model.tokenizer),
         metadata={
-            "model_type": "wenet_ctc",
+            "model_type": "zipformer2_ctc",
             "vocab_size": str(vocabulary),
-            "subsampling_factor": str(max(1, round(recogniser.stack.samples_per_frame / hop))),
             "sample_rate": str(recogniser.sample_rate),
             "feature_dim": str(bands),
         },
@@ -203,7 +204,7 @@ def _check_features(model: LoadedModel) -> None:
     component = model.config.model.config.frontend
     free = ("n_mels", "dither", "energy_floor", "raw_energy")
     wanted = {key: value for key, value in vars(SHERPA_FBANK).items() if key not in free}
-    options = "name: speech/kaldi_fbank, fmax: -400.0, snip_edges: false"
+    options = "name: speech/kaldi_fbank, fmax: -400.0, snip_edges: false, scale: 1.0"
     hint = f"train with model.frontend {{{options}}}; --format onnx takes every front end"
     if component.name != "speech/kaldi_fbank":
         raise UserError(f"sherpa-onnx does not compute the features of {component.name}", hint=hint)
