@@ -18,7 +18,6 @@ import sherpa_onnx
 import soundfile
 import torch
 from digit_bundles import RATE, SHERPA, Bundle, recordings
-from espnet3_core.bundle.archive import write_archive
 from espnet3_core.cli.main import main
 from espnet3_core.errors import UserError
 from espnet3_core.specs import ExportSpec
@@ -55,15 +54,14 @@ def export(bundle: Path, kind: str, output: Path) -> dict[str, Any]:
     return report
 
 
-def test_onnxruntime_reads_real_recordings_without_torch(learnt: Path, tmp_path: Path) -> None:
-    write_archive(learnt, tmp_path / "digits.zip")
-    report = export(tmp_path / "digits.zip", "onnx", tmp_path / "out")
+def test_onnxruntime_reads_real_recordings_without_torch(learnt: Path, exports: dict[str, Path]) -> None:
+    report = json.loads((exports["onnx"] / "parity.json").read_text("utf-8"))
     spoken = recordings(12)
     model = espnet3_core.load(learnt, device="cpu")
     ours = [model(path).text for path in spoken]
     assert ours[:4] == list(spoken.values())[:4]  # learnt by heart; the others are whatever it hears
 
-    command = [sys.executable, "-c", WITHOUT_TORCH, str(tmp_path / "out"), *map(str, spoken)]
+    command = [sys.executable, "-c", WITHOUT_TORCH, str(exports["onnx"]), *map(str, spoken)]
     found = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=True)
     assert found.stdout.splitlines() == ours
 
@@ -75,11 +73,10 @@ def test_onnxruntime_reads_real_recordings_without_torch(learnt: Path, tmp_path:
     assert report["bundle"]["weights"] == model.manifest.files["model.safetensors"]["sha256"]
 
 
-def test_the_real_sherpa_onnx_decodes_real_recordings(learnt: Path, tmp_path: Path) -> None:
-    export(learnt, "sherpa-onnx", tmp_path / "out")
+def test_the_real_sherpa_onnx_decodes_real_recordings(learnt: Path, exports: dict[str, Path]) -> None:
     recognizer = sherpa_onnx.OfflineRecognizer.from_zipformer_ctc(
-        model=str(tmp_path / "out/model.onnx"),
-        tokens=str(tmp_path / "out/tokens.txt"),
+        model=str(exports["sherpa-onnx"] / "model.onnx"),
+        tokens=str(exports["sherpa-onnx"] / "tokens.txt"),
         sample_rate=RATE,
         feature_dim=SHERPA["n_mels"],
     )
@@ -97,16 +94,17 @@ def test_the_real_sherpa_onnx_decodes_real_recordings(learnt: Path, tmp_path: Pa
             assert np.allclose(stream.result.timestamps, starts, atol=1e-3)
 
 
-def test_free_axes_and_metadata(learnt: Path, tmp_path: Path) -> None:
-    export(learnt, "onnx", tmp_path / "out")
-    proto = onnx.load(tmp_path / "out/model.onnx")
+def test_free_axes_and_metadata(learnt: Path, exports: dict[str, Path]) -> None:
+    file = exports["onnx"] / "model.onnx"
+    proto = onnx.load(file)
     metadata = {entry.key: entry.value for entry in proto.metadata_props}
     assert metadata == {"sample_rate": "8000", "frame_seconds": "0.04", "blank_id": "0"}
-    text = (tmp_path / "out/model.onnx").read_bytes()
-    assert str(Path(espnet3_core.__file__).parents[2]).encode() not in text  # no traces of this machine
-    session = onnxruntime.InferenceSession(tmp_path / "out/model.onnx")
+    assert (
+        str(Path(espnet3_core.__file__).parents[2]).encode() not in file.read_bytes()
+    )  # no traces of this machine
+    session = onnxruntime.InferenceSession(file)
     assert [entry.shape for entry in session.get_inputs()] == [["batch", "samples"], ["batch"]]
-    vocabulary = len(espnet3_core.load(learnt).tokenizer)
+    vocabulary = len(espnet3_core.load(learnt, device="cpu").tokenizer)
     assert session.get_outputs()[0].shape == ["batch", "frames", vocabulary]
     noise = np.random.default_rng(0).standard_normal((5, 30011)).astype(np.float32) * 0.1
     lengths = np.array([30011, 20000, 9000, 801, 400])
@@ -202,10 +200,6 @@ def test_mistakes(
     assert "bundles of acme/notes are not exported as onnx" in capsys.readouterr().err
 
 
-def test_force_replaces_an_export(learnt: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "out"
-    folder.mkdir()
-    (folder / "parity.json").write_text("{}")
-    (folder / "old.onnx").write_bytes(b"")
-    assert main(["export", str(learnt), "--format", "onnx", "--output", str(folder), "--force"]) == 0
-    assert sorted(path.name for path in folder.iterdir()) == ["model.onnx", "parity.json", "tokens.txt"]
+def test_force_replaces_an_export(exports: dict[str, Path]) -> None:
+    for folder in exports.values():
+        assert sorted(path.name for path in folder.iterdir()) == ["model.onnx", "parity.json", "tokens.txt"]
