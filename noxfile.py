@@ -14,7 +14,7 @@ import nox
 
 ROOT = Path(__file__).parent
 CORE = ["espnet3-core", "plugins/espnet3-speech", "plugins/espnet3-asr"]
-PACKAGES = [*CORE, *(f"plugins/espnet3-{name}" for name in ("tts", "serve", "hub"))]
+PACKAGES = [*CORE, *(f"plugins/espnet3-{name}" for name in ("tts", "serve", "hub", "onnx"))]
 CONSTRAINTS = ["-c", str(ROOT / "constraints.txt")]
 TEST_TOOLS = [
     "pytest",
@@ -30,6 +30,7 @@ TEST_TOOLS = [
     "librosa",
     "matplotlib",
     "espeakng-loader",
+    "sherpa-onnx",
 ]
 
 nox.options.default_venv_backend = "venv"

@@ -34,6 +34,7 @@ FOLLOWED_ELSEWHERE = {
     "docs/bundles.md": "tests/docs/test_bundles_page.py",
     "docs/conformance.md": "tests/docs/test_conformance_page.py",
     "docs/demo.md": "plugins/espnet3-demo/tests/test_docs.py",
+    "docs/export.md": "plugins/espnet3-onnx/tests/test_docs.py",
     "docs/serving.md": "plugins/espnet3-serve/tests/test_docs.py",
 }
 FOLLOWED = [

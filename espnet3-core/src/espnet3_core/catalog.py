@@ -21,6 +21,7 @@ from espnet3_core.specs import (
     KINDS,
     CommandSpec,
     ComponentSpec,
+    ExportSpec,
     Kind,
     ModuleSpec,
     RecipeTemplateSpec,
@@ -233,6 +234,10 @@ class Catalog:
         for plugin, spec in self._records("espnet3_commands", CommandSpec):
             found.setdefault(spec.name, (spec, plugin.entry))
         return [found[name] for name in sorted(found)]
+
+    def exports(self) -> list[ExportSpec]:
+        """Formats that bundles are exported in, by system."""
+        return [spec for _, spec in self._records("espnet3_exports", ExportSpec)]
 
     def recipe_templates(self) -> list[tuple[RecipeTemplateSpec, Entry]]:
         """Templates for ``espnet3 new recipe``."""

@@ -262,6 +262,21 @@ def espnet3_commands() -> Iterable[specs.CommandSpec]:  # type: ignore[empty-bod
 
 
 @hookspec
+def espnet3_exports() -> Iterable[specs.ExportSpec]:  # type: ignore[empty-body]
+    """Graphs that bundles of a system are exported as, by ``espnet3 export`` of the plugin espnet3-onnx.
+
+    A task says here which tensors go in and come out; it needs no library of the format for that.
+
+    Example::
+
+        @hookimpl
+        def espnet3_exports():
+            yield ExportSpec(format="onnx", system="acme/classification",
+                             target="espnet3_acme.export:audio_to_labels", summary="audio to labels")
+    """
+
+
+@hookspec
 def espnet3_recipes() -> Iterable[specs.RecipeTemplateSpec]:  # type: ignore[empty-body]
     """Templates for ``espnet3 new recipe``.
 

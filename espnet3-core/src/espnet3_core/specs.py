@@ -226,6 +226,25 @@ class CommandSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ExportSpec:
+    """How the bundles of a system are written as graphs that run without torch.
+
+    Attributes:
+        format: As in ``espnet3 export --format``.
+        system: System of the bundles: ``namespace/ident``.
+        target: ``module:function`` called with an :class:`espnet3_core.bundle.model.LoadedModel`; returns an
+            :class:`espnet3_core.bundle.export.Export`. It raises a UserError that says why where this bundle
+            has no such form.
+        summary: One line for ``espnet3 export --help``.
+    """
+
+    format: str
+    system: str
+    target: str
+    summary: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class RecipeTemplateSpec:
     """A starting point for ``espnet3 new recipe``.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from espnet3_core.bundle.check import check_bundle
-from espnet3_core.bundle.pack import replacing
+from espnet3_core.bundle.pack import replacing_folder
 from espnet3_core.bundle.stage import publish
 from espnet3_core.errors import UserError
 
@@ -21,7 +21,7 @@ def pack_demo(context: StageContext) -> None:
     """
     check_bundle(context.experiment.bundle)
     target = context.experiment.demo
-    with replacing(target) as directory:
+    with replacing_folder(target) as directory:
         context.catalog.write_demo(context, directory)
     size = sum(path.stat().st_size for path in target.rglob("*") if path.is_file())
     context.note(bytes=size)

@@ -55,7 +55,7 @@ def write_bundle(
     Raises:
         UserError: The disk is full or read-only, or a part writes files that bundles do not hold.
     """
-    with replacing(target) as directory:
+    with replacing_folder(target) as directory:
         atomic_write_bytes(directory / WEIGHTS, serialize(weights))
         atomic_write_json(directory / CONFIG, config)
         if tokenizer is not None:
@@ -88,7 +88,7 @@ def _sync(directory: Path) -> None:
 
 
 @contextmanager
-def replacing(target: Path) -> Iterator[Path]:
+def replacing_folder(target: Path) -> Iterator[Path]:
     """A folder beside ``target`` that takes its place, whole and on the disk, when the block ends well.
 
     Names are fixed, so that the next packing removes what a killed one left. A kill between the two renames

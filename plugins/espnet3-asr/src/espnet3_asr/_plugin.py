@@ -52,6 +52,12 @@ def espnet3_commands() -> Iterable[Any]:
 
 
 @hookimpl
+def espnet3_exports() -> Iterable[Any]:
+    """CTC models as graphs."""
+    return _records("models.records", "EXPORTS")
+
+
+@hookimpl
 def espnet3_check_data(context: Any, split: Any, tokenizer: Any) -> Iterable[Any]:
     """Utterances that are too short for their text."""
     found: Iterable[Any] = import_module("espnet3_asr.data_checks").check_lengths(context, split, tokenizer)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from espnet3_core.errors import UserError
@@ -11,7 +11,7 @@ from espnet3_speech.losses import CTC, ctc_loss, too_short
 from torch import Tensor, nn
 
 from espnet3_asr.models.config import CTCLossConfig
-from espnet3_asr.models.encoder_stack import Encoded, EncoderStack
+from espnet3_asr.models.encoder_stack import Encoded
 
 
 class CTCBranch(nn.Module):
@@ -52,14 +52,15 @@ class CTCBranch(nn.Module):
         assert self.feedback is not None
         return self.feedback(self.log_probs(features).exp().to(self.feedback.weight.dtype))
 
-    def encode(self, stack: EncoderStack, speech: Tensor, lengths: Tensor) -> Encoded:
+    def encode(self, stack: Callable[..., Encoded], values: Tensor, lengths: Tensor) -> Encoded:
         """Run the encoder with what this branch wants from its layers.
 
+        ``stack`` is an ``EncoderStack``, whose values are audio, or its ``encode``, whose are features.
         Outside of training, intermediate layers are asked for only when they change the stream.
         """
         condition = self._condition if self.feedback is not None else None
         layers = self.layers if self.training or condition is not None else ()
-        return stack(speech, lengths, intermediate_layers=layers, condition=condition)
+        return stack(values, lengths, intermediate_layers=layers, condition=condition)
 
     def forward(self, encoded: Encoded, text: Tensor, text_lengths: Tensor) -> dict[str, Tensor]:
         """The loss and its parts.

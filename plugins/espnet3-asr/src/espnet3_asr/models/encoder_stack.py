@@ -86,7 +86,18 @@ class EncoderStack(nn.Module):
             condition: Makes of an intermediate output what is added to the stream.
         """
         features, lengths = self.features(speech, lengths)
-        with torch.autocast(speech.device.type, enabled=False):
+        return self.encode(features, lengths, intermediate_layers=intermediate_layers, condition=condition)
+
+    def encode(
+        self,
+        features: Tensor,
+        lengths: Tensor,
+        *,
+        intermediate_layers: Sequence[int] = (),
+        condition: Callable[[Tensor], Tensor] | None = None,
+    ) -> Encoded:
+        """What follows the front end: ``(batch, frames, dim)`` features and lengths to encoder output."""
+        with torch.autocast(features.device.type, enabled=False):
             if self.specaugment is not None:
                 features = self.specaugment(features, lengths)
             if self.normalizer is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from espnet3_core.specs import ModelSpec
+from espnet3_core.specs import ExportSpec, ModelSpec
 
 _PROVIDES = ("sample_rate", "stats", "input_size", "encoder_size", "vocab_size")
 
@@ -22,5 +22,20 @@ MODELS = (
         summary="Hybrid of CTC and an attention decoder over one encoder",
         tasks=("asr",),
         provides=_PROVIDES,
+    ),
+)
+
+EXPORTS = (
+    ExportSpec(
+        format="onnx",
+        system="asr/recognition",
+        target="espnet3_asr.models.export:audio_to_log_probs",
+        summary="audio to CTC log-probabilities, for onnxruntime",
+    ),
+    ExportSpec(
+        format="sherpa-onnx",
+        system="asr/recognition",
+        target="espnet3_asr.models.export:features_to_log_probs",
+        summary="features to CTC log-probabilities, for sherpa-onnx",
     ),
 )

@@ -61,7 +61,9 @@ class KaldiFbank(nn.Module):
         self.n_fft = 1 << (self.size - 1).bit_length()
         fmax = config.fmax if config.fmax > 0 else sample_rate / 2 + config.fmax
         filters = kaldi_filters(sample_rate, self.n_fft, config.n_mels, config.fmin, fmax)
-        self.register_buffer("window", kaldi_window(config.window, self.size).float(), persistent=False)
+        window = kaldi_window(config.window, self.size).float()
+        self.starts_high = bool(window[0] != 0)
+        self.register_buffer("window", window, persistent=False)
         self.filters = FilterBank(filters)
 
     @property
@@ -75,6 +77,12 @@ class KaldiFbank(nn.Module):
             return (torch.div(lengths - self.size, self.hop, rounding_mode="floor") + 1).clamp(min=0)
         return torch.div(lengths + self.hop // 2, self.hop, rounding_mode="floor")
 
+    def _frames(self, samples: int) -> int:
+        """:meth:`output_lengths` of one number, without a tensor: graphs of any length are made from it."""
+        if self.config.snip_edges:
+            return max((samples - self.size) // self.hop + 1, 0)
+        return (samples + self.hop // 2) // self.hop
+
     def forward(self, speech: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Features of a batch.
 
@@ -87,7 +95,7 @@ class KaldiFbank(nn.Module):
         """
         with torch.autocast(speech.device.type, enabled=False):
             speech = (speech if speech.dtype == torch.float64 else speech.float()) * self.config.scale
-            count = int(self.output_lengths(torch.tensor(speech.shape[1])))
+            count = self._frames(speech.shape[1])
             if count == 0:
                 return speech.new_zeros(speech.shape[0], 0, self.output_size), self.output_lengths(lengths)
             if not self.config.snip_edges:
@@ -125,7 +133,7 @@ class KaldiFbank(nn.Module):
         frames = frames_of(signal, raw.shape[1], self.size, self.hop) * window
         if self.config.remove_dc:
             frames = frames.addcmul_(mean, window, value=factor - 1)
-        if factor and window[0] != 0:
+        if factor and self.starts_high:
             frames[..., 0] = (1 - factor) * (raw[..., 0] - mean[..., 0]) * window[0]
         return frames
 

@@ -8,9 +8,11 @@ from typing import Literal, NamedTuple
 import torch
 from espnet3_core.errors import UserError
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.nn.functional import scaled_dot_product_attention
 
 from espnet3_speech.layers.dropout import dropout as drop
+from espnet3_speech.layers.exporting import exporting
 from espnet3_speech.layers.linear import FusedLinear
 from espnet3_speech.layers.positions import rotate
 
@@ -42,6 +44,9 @@ def shift_relative(scores: Tensor) -> Tensor:
         ``(…, frames, frames)`` view with ``out[…, i, j] = scores[…, i, j - i + frames - 1]``.
     """
     frames = scores.shape[-2]
+    if exporting():  # The same as a copy, in operations that every format has.
+        flat = functional.pad(scores, (0, 1)).flatten(-2)[..., frames - 1 : frames * 2 * frames - 1]
+        return flat.unflatten(-1, (frames, 2 * frames - 1))[..., :frames]
     # Row i starts at frames - 1 - i: in the flattened matrix, rows of one column less, from frames - 1 on.
     strides = (*scores.stride()[:-2], 2 * frames - 2, 1)
     return scores.as_strided((*scores.shape[:-1], frames), strides, scores.storage_offset() + frames - 1)

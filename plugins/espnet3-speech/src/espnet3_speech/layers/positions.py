@@ -10,6 +10,7 @@ from espnet3_core.errors import UserError
 from torch import Tensor, nn
 
 from espnet3_speech.layers.dropout import Dropout
+from espnet3_speech.layers.exporting import exporting
 
 
 def sinusoids(positions: Tensor, size: int) -> Tensor:
@@ -26,7 +27,9 @@ def sinusoids(positions: Tensor, size: int) -> Tensor:
         torch.arange(0, size, 2, dtype=torch.float64, device=positions.device) * (-math.log(10000.0) / size)
     )
     angles = positions.to(torch.float64).unsqueeze(1) * rates
-    return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)
+    # Few runtimes of graphs have the cosine of float64; all have its sine.
+    cosines = (angles + math.pi / 2).sin() if exporting() else angles.cos()
+    return torch.stack([angles.sin(), cosines], dim=-1).flatten(1)
 
 
 class PositionTable(nn.Module):
@@ -62,6 +65,10 @@ class PositionTable(nn.Module):
         Returns:
             ``(count, size)``, or ``(2 * count - 1, size)`` when signed.
         """
+        if exporting():  # The graph is for every length: it makes its own rows.
+            first = 1 - count if self.signed else offset
+            rows = sinusoids(torch.arange(first, count + offset, device=like.device), self.size)
+            return (rows.flip(0) if self.signed else rows).to(like.dtype)
         needed = count + offset
         table = self._table
         if table is None or table.device != like.device or table.dtype != like.dtype or self._reach < needed:
