@@ -122,7 +122,7 @@ def test_commands_and_settings_are_well_formed_even_where_they_do_not_run(name: 
             compile(block.text, block.where, "exec")
         elif block.language == "sh":
             for words in map(shlex.split, block.commands()):
-                if words[0] == "espnet3" and block.noted("not run"):
+                if words[0] == "espnet3" and block.noted("not run") and name not in FOLLOWED_ELSEWHERE:
                     assert words[1] in verbs, f"{block.where}: {words}"
 
 
