@@ -8,6 +8,7 @@ sys.path.insert(0, str(HERE))
 
 project = "espnet3"
 author = "The espnet3 authors"
+project_copyright = "The espnet3 authors, Apache-2.0"
 extensions = ["myst_parser", "reference"]
 html_theme = "furo"
 html_title = "espnet3"

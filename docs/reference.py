@@ -31,7 +31,7 @@ def hook_page(name: str, hook: Any) -> str:
     contract, found, example = inspect.getdoc(hook).partition("Example::")
     if not found:
         raise ValueError(f"{name}: its docstring has no example")
-    signature = str(inspect.signature(hook)).replace("specs.", "")
+    signature = str(inspect.signature(hook)).replace("specs.", "").replace("'", "")
     arguments = re.sub(r"(?m)^Args:\n", "**Arguments**\n\n", _code(contract))
     arguments = re.sub(r"(?m)^    (\w+): ", r"- `\1`: ", arguments)
     code = inspect.cleandoc(example)
