@@ -15,6 +15,7 @@ import nox
 ROOT = Path(__file__).parent
 CORE = ["espnet3-core", "plugins/espnet3-speech", "plugins/espnet3-asr"]
 PACKAGES = [*CORE, *(f"plugins/espnet3-{name}" for name in ("tts", "serve", "hub", "onnx"))]
+EVERY = [*PACKAGES, "plugins/espnet3-demo"]
 CONSTRAINTS = ["-c", str(ROOT / "constraints.txt")]
 TEST_TOOLS = [
     "pytest",
@@ -48,7 +49,7 @@ def install_packages(session: nox.Session, *extra: str, packages: list[str] = PA
 def install_sources(session: nox.Session, *tools: str) -> None:
     """The packages alone, for tools that read them: what they depend on need not be there."""
     session.install("--quiet", *CONSTRAINTS, "hatchling", "editables", *tools)
-    editable = [word for package in PACKAGES for word in ("-e", f"./{package}")]
+    editable = [word for package in EVERY for word in ("-e", f"./{package}")]
     session.install("--quiet", "--no-deps", "--no-build-isolation", *editable)
 
 
@@ -146,7 +147,7 @@ def dist(session: nox.Session) -> None:
     """Build every wheel and source distribution into dist/."""
     session.install("--quiet", *CONSTRAINTS, "build", "hatchling")
     shutil.rmtree(ROOT / "dist", ignore_errors=True)
-    for package in PACKAGES:
+    for package in EVERY:
         session.run("python", "-m", "build", "--no-isolation", "--outdir", "dist", package, silent=True)
     session.log("built %s", ", ".join(sorted(path.name for path in (ROOT / "dist").iterdir())))
 

@@ -23,6 +23,7 @@ SAMPLE = ROOT / "recipes/fsdd/asr/sample"
 
 def main(python: str, dist: str, constraints: str, examples: str) -> None:
     """Run the checks; raises on the first that fails."""
+    python = os.path.abspath(python)  # not resolved: the environment's own link
     wheels = ["--find-links", dist, "--find-links", examples]
     install = [python, "-m", "pip", "install", "--quiet", "-c", constraints, *wheels]
     subprocess.run([*install, *(f"{name}[test]" for name in EXAMPLES)], check=True)
