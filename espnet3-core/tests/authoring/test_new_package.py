@@ -36,7 +36,7 @@ def test_a_new_package_is_listed_at_once_and_passes_its_own_tests(plugins, insta
 
 
 def test_every_kind_has_a_template_and_each_file_of_it_is_python(in_folder, run_command):
-    assert set(PARTS) == set(KINDS) - {"field"}
+    assert set(PARTS) == set(KINDS) - {"field", "page"}
     code, _, err = run_command("plugin", "new", "all_kinds", "--kinds", ",".join(PARTS), "--license", "none")
     assert code == 0, err
     package = in_folder / "espnet3-all-kinds"
