@@ -132,6 +132,7 @@ PACK_DEMO = StageSpec(
     neutral=("demo.upload",),
     after=("pack_model",),
     outputs=("demo/README.md",),
+    explicit=True,
     summary="put a page to try the model, and the bundle, into one folder",
 )
 

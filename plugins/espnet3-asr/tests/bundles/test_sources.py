@@ -127,9 +127,9 @@ def test_plugins_bring_bundles_from_their_addresses(cache: Path) -> None:
         with pytest.raises(UserError, match="no revision is said"):
             load("hub://org/name", device="cpu")
     assert load("hub://org/name@v1", device="cpu").manifest.title == "Tiny"
-    with pytest.raises(UserError, match="no installed plugin fetches bundles from hf:// addresses") as caught:
-        load("hf://org/name@v1")
-    assert caught.value.hint == "pip install espnet3-hub"
+    with pytest.raises(UserError, match="no installed plugin fetches bundles from gs:// addresses") as caught:
+        load("gs://org/name@v1")
+    assert caught.value.hint.startswith("pip install espnet3-")
 
 
 def test_a_recording_in_pieces_gives_the_text_of_the_whole() -> None:
