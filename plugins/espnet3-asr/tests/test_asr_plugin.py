@@ -8,4 +8,6 @@ def test_the_recognition_system():
         "create_dataset", "train_tokenizer", "collect_stats", "train", "infer", "measure", "pack_model",
         "upload_model", "pack_demo", "upload_demo",
     ]  # fmt: skip
-    assert [stage.name for stage in system.stages if stage.explicit] == ["upload_model", "upload_demo"]
+    assert [stage.name for stage in system.stages if stage.explicit] == [
+        "upload_model", "pack_demo", "upload_demo",
+    ]  # fmt: skip
