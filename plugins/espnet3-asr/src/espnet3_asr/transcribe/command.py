@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from espnet3_core.bundle.choice import choose_bundle
 from espnet3_core.errors import EXIT_USER, UserError
 
 if TYPE_CHECKING:
@@ -42,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise UserError(
             f"--max-seconds {arguments.max_seconds:g} is too short", hint="1 or more; 30 is usual"
         )
-    bundle = find_bundle(arguments.model)
+    bundle = choose_bundle(arguments.model, MODEL_VARIABLE)
     sources, problems = find_sources(arguments.inputs)
     for problem in problems:
         _say(str(problem))
@@ -66,29 +65,6 @@ def run(arguments: argparse.Namespace) -> int:
         + (f"; {failed} failed" if failed else "")
     )
     return EXIT_USER if failed else 0
-
-
-def find_bundle(chosen: str | None) -> str:
-    """The model: as chosen, from the environment, or the only one in the working directory's experiments.
-
-    Raises:
-        UserError: There is none, or more than one.
-    """
-    name = chosen or os.environ.get(MODEL_VARIABLE)
-    if name:
-        return name
-    found = sorted(path.parent for path in Path().glob("exp/*/bundle/manifest.json"))
-    if len(found) == 1:
-        return str(found[0])
-    if found:
-        raise UserError(
-            f"there are {len(found)} models here: {', '.join(map(str, found))}",
-            hint=f"choose one: --model {found[0]}",
-        )
-    raise UserError(
-        "no model was chosen, and there is no exp/*/bundle here",
-        hint=f"--model BUNDLE or ${MODEL_VARIABLE}; `espnet3 run RECIPE --stages pack_model` makes one",
-    )
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from espnet3_core.bundle.choice import choose_bundle
 from espnet3_core.errors import EXIT_USER, UserError
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
     from espnet3_tts.say.texts import find_texts
 
     texts = find_texts(arguments.text, arguments.file, arguments.output)
-    bundle = find_bundle(arguments.model)
+    bundle = choose_bundle(arguments.model, MODEL_VARIABLE)
     model = load_model(bundle, arguments)
     began, seconds, failed = time.monotonic(), 0.0, 0
     for start in range(0, len(texts), GROUP):
@@ -57,30 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
     return EXIT_USER if failed else 0
 
 
-def find_bundle(chosen: str | None) -> Path:
-    """The model: as chosen, from the environment, or the only one in the working directory's experiments.
-
-    Raises:
-        UserError: There is none, or more than one.
-    """
-    name = chosen or os.environ.get(MODEL_VARIABLE)
-    if name:
-        return Path(name)
-    found = sorted(path.parent for path in Path().glob("exp/*/bundle/manifest.json"))
-    if len(found) == 1:
-        return found[0]
-    if found:
-        raise UserError(
-            f"there are {len(found)} models here: {', '.join(map(str, found))}",
-            hint=f"choose one: --model {found[0]}",
-        )
-    raise UserError(
-        "no model was chosen, and there is no exp/*/bundle here",
-        hint=f"--model FOLDER or ${MODEL_VARIABLE}; `espnet3 run RECIPE --stages pack_model` makes one",
-    )
-
-
-def load_model(bundle: Path, arguments: argparse.Namespace) -> LoadedModel:
+def load_model(bundle: str, arguments: argparse.Namespace) -> LoadedModel:
     """A loaded bundle that speaks, with what the command line says otherwise than its configuration.
 
     Raises:
