@@ -1,4 +1,5 @@
-"""All sessions: quickstart, tests, proofs, benchmarks, lint, types, imports, docs, packages, dist.
+"""All sessions: quickstart, tests, proofs, benchmarks, lint, types, imports, docs, packages,
+compat, dist.
 
 ``python -m nox -s quickstart`` and ``python -m nox -s tests`` are the README's two commands.
 """
@@ -156,14 +157,43 @@ def dist(session: nox.Session) -> None:
 def packages(session: nox.Session) -> None:
     """The wheels in a clean environment: what arrives, new plugins, and those under examples/."""
     dist(session)
-    clean = Path(session.create_tmp()) / "clean"
-    shutil.rmtree(clean, ignore_errors=True)
-    session.run(sys.executable, "-m", "venv", str(clean), external=True)
-    where = (str(clean / "bin" / "python"), str(ROOT / "dist"), str(ROOT / "constraints.txt"))
+    python = clean_environment(session, "clean")
+    where = (python, str(ROOT / "dist"), str(ROOT / "constraints.txt"))
     session.run("python", "tests/packages/check_install.py", *where)
     session.run("python", "tests/packages/check_plugin.py", *where)
-    examples = clean.with_name("examples")
+    session.run("python", "tests/packages/check_examples.py", *where, build_examples(session), env=corpora())
+
+
+@nox.session
+def compat(session: nox.Session) -> None:
+    """The example plugins on core as it is, and on each earlier wheel of core: ``-- WHEEL…``."""
+    dist(session)
+    examples = build_examples(session)
+    earlier = [str(Path(wheel).resolve()) for wheel in session.posargs]
+    for number, core in enumerate(["espnet3-core", *earlier]):
+        python = clean_environment(session, f"core{number}")
+        where = ("--find-links", "dist", "-c", "constraints.txt")
+        session.run(python, "-m", "pip", "install", "--quiet", *where, core, external=True)
+        words = (python, str(ROOT / "dist"), str(ROOT / "constraints.txt"), examples)
+        session.run("python", "tests/packages/check_examples.py", *words, env=corpora())
+        session.log("the examples work with %s", core)
+    if not earlier:
+        session.log("no earlier wheel of espnet3-core was named: nox -s compat -- WHEEL…")
+
+
+def clean_environment(session: nox.Session, name: str) -> str:
+    """A new virtual environment of this session; its python."""
+    folder = Path(session.create_tmp()) / name
+    shutil.rmtree(folder, ignore_errors=True)
+    session.run(sys.executable, "-m", "venv", str(folder), external=True)
+    return str(folder / "bin" / "python")
+
+
+def build_examples(session: nox.Session) -> str:
+    """Wheels of the plugins under examples/; the folder that they are in."""
+    wheels = Path(session.create_tmp()) / "examples"
+    shutil.rmtree(wheels, ignore_errors=True)
     for package in sorted((ROOT / "examples/plugins").iterdir()):
-        words = ("--wheel", "--no-isolation", "--outdir", str(examples), str(package))
+        words = ("--wheel", "--no-isolation", "--outdir", str(wheels), str(package))
         session.run("python", "-m", "build", *words, silent=True)
-    session.run("python", "tests/packages/check_examples.py", *where, str(examples), env=corpora())
+    return str(wheels)

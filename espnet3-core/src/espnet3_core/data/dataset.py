@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -62,15 +63,21 @@ def ids_of(dataset: Any) -> list[str]:
     elif callable(getattr(dataset, "describe", None)) and count and "id" in dataset.describe(0):
         ids = [str(dataset.describe(index)["id"]) for index in range(count)]
     elif count and "id" in dataset[0]:
-        _log.warning("%s has no ids(): reading all %d items to learn them", _name(dataset), count)
+        _warn_once(f"{_name(dataset)} has no ids(): reading all {count} items to learn them")
         ids = [str(dataset[index]["id"]) for index in range(count)]
     else:
-        _log.warning(
-            "%s has no ids(): its items are called by their index, %s …", _name(dataset), index_id(0, count)
+        _warn_once(
+            f"{_name(dataset)} has no ids(): its items are called by their index, {index_id(0, count)} …"
         )
         return [index_id(index, count) for index in range(count)]
     check_unique(ids, _name(dataset))
     return ids
+
+
+@lru_cache(maxsize=64)
+def _warn_once(message: str) -> None:
+    """Warn; each stage asks for the ids of a dataset several times."""
+    _log.warning(message)
 
 
 def known_ids(dataset: Any) -> Sequence[str]:
