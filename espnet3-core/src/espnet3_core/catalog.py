@@ -284,7 +284,8 @@ class Catalog:
         for plugin, result, error in self.manager.call("espnet3_resolve_source", uri=uri):
             if error is not None:
                 raise PluginError(
-                    f"{uri}: plugin {plugin.entry.namespace} could not open it: {error}"
+                    f"{uri}: plugin {plugin.entry.namespace} could not open it: {error}",
+                    hint="espnet3 doctor shows the state of every plugin",
                 ) from error
             if result is not None:
                 return result
@@ -304,7 +305,8 @@ class Catalog:
                 raise error
             if error is not None:
                 raise PluginError(
-                    f"{uri}: plugin {plugin.entry.namespace} could not fetch it: {error}"
+                    f"{uri}: plugin {plugin.entry.namespace} could not fetch it: {error}",
+                    hint="espnet3 doctor shows the state of every plugin",
                 ) from error
             if result:
                 return
@@ -328,7 +330,8 @@ class Catalog:
                 raise error
             if error is not None:
                 raise PluginError(
-                    f"plugin {plugin.entry.namespace} could not make the page: {error}"
+                    f"plugin {plugin.entry.namespace} could not make the page: {error}",
+                    hint="espnet3 doctor shows the state of every plugin",
                 ) from error
             if result:
                 return

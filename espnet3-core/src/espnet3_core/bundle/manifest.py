@@ -116,7 +116,10 @@ def parse_manifest(content: bytes, where: object, limits: Limits) -> Manifest:
     values = parse_json(content, where, limits)
     schema = values.get("schema")
     if type(schema) is not int:
-        raise UserError(f"{where}: is not the manifest of a bundle: it has no `schema`")
+        raise UserError(
+            f"{where}: is not the manifest of a bundle: it has no `schema`",
+            hint="`espnet3 pack RECIPE` writes bundles",
+        )
     if schema != SCHEMA:
         raise UserError(
             f"{where}: format {schema} is not known here (known is {SCHEMA})",
