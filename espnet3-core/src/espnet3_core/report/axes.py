@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-_DECADES = 100.0
+_DECADES = 15.0
 """Ratio of the largest to the smallest value from which on an axis is logarithmic."""
 
 

@@ -11,7 +11,10 @@ from espnet3_core.report.html import Markup, h, number_text
 from espnet3_core.report.journal import Point, thinned
 
 WIDTH, HEIGHT = 480, 270
-LEFT, TOP, BOTTOM = 58, 46, 40
+LEFT, TOP, BOTTOM = 58, 28, 40
+FAINT = "faint"
+"""Look of a line behind the others."""
+
 _LETTER = 6.6
 """Width of a letter of a label, on average and in pixels of the drawing."""
 _LINE = 14
@@ -62,12 +65,16 @@ def draw(chart: Chart) -> Markup:
     """The chart as a ``figure``."""
     values = [value for line in chart.series for _, value in line.points]
     last = max(step for line in chart.series for step, _ in line.points)
-    room = max([*(len(line.label) for line in chart.series), 1]) * _LETTER + 14
+    room = max([*(len(line.label) for line in chart.series), 1]) * _LETTER + 16
     across = Axis(0.0, last or 1.0, LEFT, WIDTH - room)
-    upright = Axis.over(values, HEIGHT - BOTTOM, TOP, zero=chart.zero)
+    upright = Axis.over(_scaled(chart.series), HEIGHT - BOTTOM, TOP, zero=chart.zero)
     notes = list(chart.notes)
+    if max(values) > upright.high:
+        notes.append(f"the faint line begins above the axis, at {_value(max(values), chart)}")
     if any(not upright.shows(value) for value in values):
         notes.append("zeros have no place on a logarithmic axis")
+    unit = ", %" if chart.percent else ""
+    scale = ", logarithmic axis" if upright.log else ""
     drawing = h(
         "svg",
         _grid(across, upright, chart),
@@ -81,12 +88,20 @@ def draw(chart: Chart) -> Markup:
     said = chart.best[1] if chart.best else ""
     return h(
         "figure",
-        h("figcaption", h("h3", chart.title)),
+        h("figcaption", h("h3", chart.title, h("small", f"{unit}{scale}"))),
         drawing,
-        h("p", said, class_="readout", aria_live="polite", data_said=said),
         [h("p", note, class_="note") for note in notes],
+        h("p", said, class_="readout", aria_live="polite", data_said=said),
         class_="chart",
     )
+
+
+def _scaled(series: Sequence[Series]) -> list[float]:
+    """Values that the axis shows: of a faint line only what does not flatten the others."""
+    strong = [value for line in series if line.look != FAINT for _, value in line.points]
+    values = [value for line in series for _, value in line.points]
+    flattened = strong and max(values) - min(values) > 3 * (max(strong) - min(strong)) > 0
+    return strong if flattened else values
 
 
 def summary(chart: Chart) -> str:
@@ -103,7 +118,7 @@ def summary(chart: Chart) -> str:
 
 
 def _grid(across: Axis, upright: Axis, chart: Chart) -> Markup:
-    """Light lines at round values and at ends of epochs, with what they stand for, and the names of the axes."""
+    """Light lines at round values and at ends of epochs, with what they stand for."""
     floor, right = HEIGHT - BOTTOM, _px(across.end)
     parts = []
     for value in upright.ticks():
@@ -117,12 +132,9 @@ def _grid(across: Axis, upright: Axis, chart: Chart) -> Markup:
         parts.append(h("line", class_="grid", x1=x, x2=x, y1=TOP, y2=floor))
         parts.append(_text(epoch, "x", x, TOP - 6))
     parts.append(h("line", class_="axis", x1=LEFT, x2=right, y1=floor, y2=floor))
-    unit = ", %" if chart.percent else ""
-    scale = " (log axis)" if upright.log else ""
-    parts.append(_text(f"{chart.title}{unit}{scale}", "name", 2, 12))
     parts.append(_text("step", "x", (LEFT + across.end) / 2, HEIGHT - 6))
     if chart.epoch_ends:
-        parts.append(_text("end of epoch", "end", right, TOP - 20))
+        parts.append(_text("epoch", "y", LEFT - 6, TOP - 6))
     return h("g", parts)
 
 
@@ -142,7 +154,7 @@ def _line(line: Series, across: Axis, upright: Axis) -> Markup:
     places = [
         (_px(across.place(step)), _px(upright.place(value)))
         for step, value in thinned(line.points)
-        if upright.shows(value)
+        if upright.shows(value) and value <= upright.high
     ]
     path = "M" + "L".join(f"{x} {y}" for x, y in places) if places else ""
     lone = len(places) == 1
@@ -189,7 +201,7 @@ def _labels(chart: Chart, across: Axis, upright: Axis) -> Markup:
     return h(
         "g",
         [
-            h("text", line.label, class_=f"label {line.look}", x=_px(across.end + 6), y=_px(y + 4))
+            h("text", line.label, class_=f"label {line.look}", x=_px(across.end + 9), y=_px(y + 4))
             for y, (_, line) in zip(places, wanted, strict=True)
         ],
     )

@@ -72,6 +72,12 @@ class Evidence:
         found = yaml.safe_load(file.read_text("utf-8")) if file.is_file() else None
         return found if isinstance(found, dict) else {}
 
+    @property
+    def sample_rate(self) -> int | None:
+        """Rate in Hz of the audio that reaches the model."""
+        rate = (self.training.get("dataset") or {}).get("sample_rate")
+        return rate if isinstance(rate, int) else None
+
     @cached_property
     def index(self) -> Mapping[str, Any]:
         """``checkpoints/index.json``: what was selected and averaged."""

@@ -42,10 +42,15 @@ class Curve:
     valid: tuple[Point, ...] = ()
 
     @property
+    def points(self) -> tuple[tuple[Point, ...], ...]:
+        """All points; two curves of equal points are one."""
+        return self.intervals, self.epochs, self.valid
+
+    @property
     def constant(self) -> float | None:
         """The value of a curve that has one only, more than once."""
-        values = {value for _, value in (*self.intervals, *self.epochs, *self.valid)}
-        points = max(len(self.intervals), len(self.epochs), len(self.valid))
+        values = {value for part in self.points for _, value in part}
+        points = max(map(len, self.points))
         return next(iter(values)) if len(values) == 1 and points > 1 else None
 
 

@@ -124,6 +124,5 @@ def _foot(evidence: Evidence) -> Markup:
         f"audio and pictures take {media.used / 2**20:.1f} of at most {LIMIT // 2**20} MiB"
     )
     left = f", and {media.left_out} did not fit" if media.left_out else ""
-    return h(
-        "footer", h("p", f"Written by espnet3 report. {said}{left}. Epochs and batches are counted from 0.")
-    )
+    counted = "Epochs and batches are counted from 0; the marks above charts stand where epochs end."
+    return h("footer", h("p", f"Written by espnet3 report. {said}{left}. {counted}"))

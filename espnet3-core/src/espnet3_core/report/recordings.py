@@ -12,8 +12,8 @@ from espnet3_core.errors import UserError
 from espnet3_core.report.locate import Place
 
 if TYPE_CHECKING:
+    from espnet3_core.component import Component
     from espnet3_core.infer.audio import Audio
-    from espnet3_core.recipe.context import StageContext
 
 _SPEECH = "speech"
 
@@ -27,16 +27,18 @@ class _Opened(NamedTuple):
 
 @dataclass
 class Recordings:
-    """The test sets of an inference configuration, built from the configurations that the experiment saved.
+    """The test sets of an inference configuration, built from what the experiment saved of it.
 
     Attributes:
-        context: What builds them; None where that cannot be made.
-        problem: Why it cannot.
+        components: Test sets by name.
+        needs: What they are built with.
+        problem: Why there are none.
         audio_fields: Fields that hold audio, as the system declares them.
         problems: Utterances that cannot be read, by why.
     """
 
-    context: StageContext | None = None
+    components: Mapping[str, Component] = field(default_factory=dict)
+    needs: Mapping[str, Any] = field(default_factory=dict)
     problem: str = ""
     audio_fields: tuple[str, ...] = ()
     problems: dict[str, list[str]] = field(default_factory=dict)
@@ -44,8 +46,9 @@ class Recordings:
 
     @classmethod
     @contextlib.contextmanager
-    def opened(cls, place: Place, stem: str) -> Iterator[Recordings]:
+    def opened(cls, place: Place, stem: str, sample_rate: int | None) -> Iterator[Recordings]:
         """Those of an inference configuration; the recipe's own code can be used within the block."""
+        from espnet3_core.recipe.configs import read_saved
         from espnet3_core.recipe.recipe import Recipe
 
         if place.recipe is None:
@@ -54,7 +57,10 @@ class Recordings:
         with contextlib.ExitStack() as stack:
             try:
                 recipe = stack.enter_context(Recipe.load(place.recipe).activate())
-                found = cls(_context(recipe, place, stem), audio_fields=_audio_fields(recipe))
+                saved = read_saved(_saved(place.experiment.config, stem), "inference", recipe.system)
+                needs: dict[str, Any] = {"sample_rate": sample_rate, "seed": 0, "lenient": False}
+                needs |= {"recipe_dir": recipe.directory, "experiment": place.experiment.directory}
+                found = cls(saved.config.test_sets, needs, audio_fields=_audio_fields(recipe))
             except Exception as error:  # a recipe's or plugin's code: the rest of the page stands without it
                 found = cls(problem=_words(error))
             yield found
@@ -83,13 +89,10 @@ class Recordings:
     def _open(self, test: str) -> _Opened:
         from espnet3_core.data.dataset import PreparedDataset, ids_of
 
-        if self.context is None:
+        if self.problem:
             raise UserError(self.problem)
-        dataset = PreparedDataset(
-            self.context.build_dataset(self.context.config("inference").test_sets[test]),
-            sample_rate=self.context.sample_rate,
-            resample="soxr",
-        )
+        raw = self.components[test].build(**self.needs)
+        dataset = PreparedDataset(raw, sample_rate=self.needs["sample_rate"], resample="soxr")
         return _Opened(dataset, {name: number for number, name in enumerate(ids_of(dataset))})
 
     def _audio(self, item: Mapping[str, Any]) -> dict[str, Audio]:
@@ -97,7 +100,7 @@ class Recordings:
 
         from espnet3_core.infer.audio import Audio
 
-        rate = self.context.sample_rate if self.context else None
+        rate = self.needs["sample_rate"]
         if rate is None:
             raise UserError(
                 "the training configuration states no sample_rate, so recordings cannot be played"
@@ -107,23 +110,6 @@ class Recordings:
             for name in self.audio_fields
             if isinstance(item.get(name), np.ndarray) and item[name].ndim == 1 and item[name].size
         }
-
-
-def _context(recipe: Any, place: Place, stem: str) -> StageContext:
-    from espnet3_core.recipe.configs import read_saved
-    from espnet3_core.recipe.context import StageContext
-    from espnet3_core.specs import StageSpec
-
-    experiment = place.experiment
-    roles = {"training": experiment.config_file("training"), "inference": _saved(experiment.config, stem)}
-    return StageContext(
-        recipe=recipe,
-        experiment=experiment,
-        stage=StageSpec(name="report", run="", roles=tuple(roles)),
-        stems={"inference": stem},
-        catalog=recipe.catalog,
-        configs={role: read_saved(file, role, recipe.system) for role, file in roles.items()},
-    )
 
 
 def _saved(folder: Path, stem: str) -> Path:

@@ -27,7 +27,11 @@ def glance(evidence: Evidence) -> Iterator[Markup]:
 
 def _card(name: str, value: str, more: str) -> Markup:
     return h(
-        "div", h("span", name, class_="name"), h("b", value), h("span", more, class_="more"), class_="card"
+        "div",
+        h("span", name, class_="name"),
+        h("b", value),
+        h("span", more, class_="more"),
+        class_="card",
     )
 
 
@@ -56,7 +60,7 @@ def _scores(evidence: Evidence) -> Iterator[tuple[str, str, str]]:
         (
             f"{label} of {test_name(test, several=several)}",
             value_text(values, main_score(values)),
-            interval_text(values),
+            interval_text(values).partition(" (")[0],
         )
         for test in tests
         for label, values in test.scores.items()

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-from espnet3_core.report.chart import Chart, Series, draw
+from espnet3_core.report.chart import FAINT, Chart, Series, draw
 from espnet3_core.report.evidence import Evidence
 from espnet3_core.report.html import Markup, h, missing, number_text, table
 from espnet3_core.report.journal import Curve, Journal, Point
@@ -20,11 +20,23 @@ def training(evidence: Evidence) -> Iterator[Markup]:
     if not curves:
         yield missing("Training has not logged anything yet", evidence.place.command("train"))
         return
-    drawn = [curve for curve in curves if curve.constant is None]
+    twins = {
+        curve.name: other.name
+        for place, curve in enumerate(curves)
+        for other in curves[:place][::-1]
+        if curve.points == other.points
+    }
+    drawn = [curve for curve in curves if curve.constant is None and curve.name not in twins]
+    if any(len(curve.epochs) > 1 and curve.intervals for curve in drawn):
+        yield h(
+            "p",
+            "Strong lines are means of whole epochs, faint ones of the steps between two log lines.",
+            class_="note",
+        )
     charts = [draw(curve_chart(curve, evidence)) for curve in drawn]
     charts += [draw(chart) for chart in rate_charts(journal)]
     yield h("div", charts, class_="charts")
-    yield from _notes(journal, [curve for curve in curves if curve.constant is not None])
+    yield from _notes(journal, [curve for curve in curves if curve.constant is not None], twins)
     yield from _values(journal)
 
 
@@ -35,7 +47,7 @@ def curve_chart(curve: Curve, evidence: Evidence) -> Chart:
     series = []
     if curve.intervals:
         series.append(
-            Series("" if has_epochs else "train", curve.intervals, "faint" if has_epochs else "train")
+            Series("" if has_epochs else "train", curve.intervals, FAINT if has_epochs else "train")
         )
     if has_epochs or not curve.intervals:
         series.append(Series("train", curve.epochs, "train"))
@@ -67,13 +79,16 @@ def rate_charts(journal: Journal) -> Iterator[Chart]:
     if not rates:
         return
     lines = [
-        Series(name.partition("/")[2] or "lr", points, f"line-{place % 4}")
+        Series(name.partition("/")[2], points, f"line-{place % 4}")
         for place, (name, points) in enumerate(rates.items())
     ]
     yield Chart("learning rate", lines, journal.epoch_ends)
 
 
-def _notes(journal: Journal, constant: Sequence[Curve]) -> Iterator[Markup]:
+def _notes(journal: Journal, constant: Sequence[Curve], twins: Mapping[str, str]) -> Iterator[Markup]:
+    for name, other in twins.items():
+        if name not in {curve.name for curve in constant}:
+            yield h("p", f"Equal to {other}, and not drawn: {name}.", class_="note")
     if constant:
         told = ", ".join(f"{curve.name} = {number_text(curve.constant)}" for curve in constant)
         yield h("p", f"Always the same, and not drawn: {told}.", class_="note")

@@ -36,7 +36,7 @@ def utterances(evidence: Evidence) -> Iterator[Markup]:
         )
     several = len({test.inference for test in tests}) > 1
     for number, test in enumerate(tests, 1):
-        with Recordings.opened(evidence.place, test.inference.name) as recordings:
+        with Recordings.opened(evidence.place, test.inference.name, evidence.sample_rate) as recordings:
             yield h(
                 "section",
                 h("h3", test_name(test, several=several), id=f"test-{number}"),
@@ -60,6 +60,8 @@ def _test_set(evidence: Evidence, test: TestSet, recordings: Recordings, prefix:
         parts.append(
             h("p", f"Recordings of {len(ids)} utterances cannot be shown: {problem}", class_="warning")
         )
+    if any('class="alignment"' in article for article in articles):
+        parts.append(_key())
     return [*parts, *articles, _all(test, ranked)]
 
 
@@ -69,6 +71,12 @@ def _order(test: TestSet, label: str | None, shown: int) -> str:
         return f"{count}, in the order of the data: no metric scores single utterances."
     direction = "lowest" if higher_is_better(test.scores[label]) else "highest"
     return f"{count}, the {direction} {label} first."
+
+
+def _key() -> Markup:
+    """What the marks of alignments mean."""
+    marks = [h("span", h("b", edit, class_=f"edit-{edit}"), f" {words}") for edit, words in _WORDS.items()]
+    return h("p", marks, class_="note key")
 
 
 def _utterance(
@@ -176,7 +184,9 @@ def _facts(test: TestSet, item: Utterance, label: str | None) -> Markup | None:
     plain = [
         (name, value if isinstance(value, str) else number_text(value))
         for name, value in item.result.items()
-        if name not in _NOT_FACTS and isinstance(value, (str, int, float)) and not isinstance(value, bool)
+        if name not in (*_NOT_FACTS, *item.scores)
+        and isinstance(value, (str, int, float))
+        and not isinstance(value, bool)
     ]
     told = [h("span", name.replace("_", " "), " ", h("b", value)) for name, value in others + plain]
     return h("p", told, class_="facts") if told else None

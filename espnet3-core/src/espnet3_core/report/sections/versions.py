@@ -21,7 +21,7 @@ def versions(evidence: Evidence) -> Iterator[Markup]:
         for name in names
     ]
     rows.append(["commit of the recipe", _by_stage({s: _commit(r) for s, r in evidence.stages.items()})])
-    yield table(["of", "version"], rows, class_="versions")
+    yield table(["package", "version"], rows, class_="versions")
     commands: dict[str, list[str]] = {}
     for stage, record in evidence.stages.items():
         commands.setdefault(shlex.join(record.command), []).append(stage)
