@@ -77,12 +77,8 @@ def steps(low: float, high: float, count: int) -> list[float]:
 
 def _powers(low: float, high: float, count: int) -> list[float]:
     """Powers of ten, every one or every so many; with 2 and 5 times of them where they are few."""
-    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
-    every = max(1, round((last - first) / count))
-    factors = (1, 2, 5) if last - first <= 2 else (1,)
-    found = [factor * 10.0**power for power in range(first, last + 1) for factor in factors]
-    return [
-        float(f"{value:.0e}")
-        for value in found
-        if low <= value <= high and (factors != (1,) or round(math.log10(value)) % every == 0)
-    ]
+    decades = math.log10(high / low)
+    factors, every = ((1, 2, 5), 1) if decades <= 2 else ((1,), max(1, round(decades / count)))
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    found = [float(f"{factor}e{power}") for power in powers if power % every == 0 for factor in factors]
+    return [value for value in found if low <= value <= high]

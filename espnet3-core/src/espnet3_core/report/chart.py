@@ -30,12 +30,14 @@ class Series:
         points: Steps and values, by step.
         look: Class of its look: ``train``, ``valid``, ``faint``, or ``line-0`` and so on.
         dots: Whether each point is marked.
+        told: What it is called where its values are told; its label unless given.
     """
 
     label: str
     points: Sequence[Point]
     look: str
     dots: bool = False
+    told: str = ""
 
 
 @dataclass(frozen=True)
@@ -210,7 +212,10 @@ def _labels(chart: Chart, across: Axis, upright: Axis) -> Markup:
 def _plot(chart: Chart, across: Axis) -> str:
     """What the script needs to tell the values under the pointer."""
     lines = [
-        [line.label or "train", [[int(step), _value(value, chart)] for step, value in thinned(line.points)]]
+        [
+            line.told or line.label or chart.title,
+            [[int(step), _value(value, chart)] for step, value in thinned(line.points)],
+        ]
         for line in chart.series
     ]
     return json.dumps({"x": [across.low, across.high, across.start, across.end], "lines": lines})

@@ -183,6 +183,7 @@ def thinned(points: Sequence[Point], most: int = 400) -> list[Point]:
 def _record(line: bytes) -> Mapping[str, Any] | None:
     try:
         record = json.loads(line)
-        return record if isinstance(record, dict) and isinstance(record["step"], int) else None
-    except (ValueError, KeyError):
+    except ValueError:
         return None
+    known = isinstance(record, dict) and all(isinstance(record.get(key), int) for key in ("epoch", "step"))
+    return record if known else None

@@ -132,7 +132,9 @@ def read_test_sets(experiment: Path) -> list[TestSet]:
 
 
 def _of_inference(folder: Path) -> Iterator[TestSet]:
-    scores = _json(folder / SCORES)
+    from espnet3_core.measure.stage import read_scores
+
+    scores = read_scores(folder / SCORES)
     names = [path.parent.name for path in sorted(folder.glob(f"*/{RESULTS}"))]
     names += [test for tests in scores.values() for test in tests if test not in names]
     for name in dict.fromkeys(names):

@@ -43,14 +43,12 @@ def training(evidence: Evidence) -> Iterator[Markup]:
 def curve_chart(curve: Curve, evidence: Evidence) -> Chart:
     """Training and validation of one value; means of epochs as the line, shorter means faint behind it."""
     journal = evidence.journal
-    has_epochs = len(curve.epochs) > 1
     series = []
-    if curve.intervals:
-        series.append(
-            Series("" if has_epochs else "train", curve.intervals, FAINT if has_epochs else "train")
-        )
-    if has_epochs or not curve.intervals:
-        series.append(Series("train", curve.epochs, "train"))
+    if len(curve.epochs) > 1:
+        series.append(Series("", curve.intervals, FAINT, told="train, some steps"))
+        series.append(Series("train", curve.epochs, "train", told="train, epoch"))
+    else:
+        series.append(Series("train", curve.intervals or curve.epochs, "train"))
     if curve.valid:
         series.append(Series("valid", curve.valid, "valid", dots=True))
     return Chart(

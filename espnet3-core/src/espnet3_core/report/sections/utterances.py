@@ -20,6 +20,7 @@ _ROWS = 1000
 """Utterances in the table of all."""
 
 _WORDS = {"S": "substituted", "D": "deleted", "I": "inserted"}
+_UNITS = {"duration": " s"}
 _NOT_FACTS = ("id", "text", "error")
 
 
@@ -182,7 +183,7 @@ def _facts(test: TestSet, item: Utterance, label: str | None) -> Markup | None:
         if name != label and scored.value is not None
     ]
     plain = [
-        (name, value if isinstance(value, str) else number_text(value))
+        (name, value if isinstance(value, str) else number_text(value) + _UNITS.get(name, ""))
         for name, value in item.result.items()
         if name not in (*_NOT_FACTS, *item.scores)
         and isinstance(value, (str, int, float))
@@ -193,29 +194,22 @@ def _facts(test: TestSet, item: Utterance, label: str | None) -> Markup | None:
 
 
 def _all(test: TestSet, ranked: Sequence[Utterance]) -> Markup:
-    """Every utterance with its score by every metric, for sorting."""
-    labels = [label for label in test.scores if any(label in item.scores for item in ranked)]
-    labels = [
-        label
-        for label in labels
-        if any(item.scores[label].value is not None for item in ranked if label in item.scores)
-    ]
-    rows: list[list[Any]] = []
-    for item in ranked[:_ROWS]:
-        values = [item.scores[label].value if label in item.scores else None for label in labels]
-        said = item.result.get("text")
-        rows.append(
-            [item.id, *("" if v is None else v for v in values), said if isinstance(said, str) else ""]
-        )
-    left = len(ranked) - len(rows)
-    what = (
-        f"all {len(ranked):,} utterances"
-        if not left
-        else f"the first {len(rows):,} of {len(ranked):,} utterances"
-    )
-    headings = ["utterance", *labels, "result"]
+    """Every utterance with its score by every metric, and its text, for sorting."""
+    values = {label: [_value(item, label) for item in ranked[:_ROWS]] for label in test.scores}
+    columns: dict[str, list[Any]] = {
+        label: found for label, found in values.items() if any(v != "" for v in found)
+    }
+    texts = [str(item.result.get("text") or "") for item in ranked[:_ROWS]]
+    columns |= {"text": texts} if any(texts) else {}
+    ids = [item.id for item in ranked[:_ROWS]]
+    what = f"All {len(ranked):,}" if len(ids) == len(ranked) else f"The first {len(ids):,} of {len(ranked):,}"
     return h(
         "details",
-        h("summary", f"{what.capitalize()} with their scores"),
-        table(headings, rows, class_="sortable"),
+        h("summary", f"{what} utterances with their scores"),
+        table(["utterance", *columns], zip(ids, *columns.values(), strict=True), class_="sortable"),
     )
+
+
+def _value(item: Utterance, label: str) -> float | str:
+    scored = item.scores.get(label)
+    return "" if scored is None or scored.value is None else scored.value
