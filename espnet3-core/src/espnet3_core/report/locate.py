@@ -98,9 +98,9 @@ def _no_experiment(given: Path) -> UserError:
 
 
 def _hint(given: Path) -> str:
-    recipe = next((p for p in (given, *given.absolute().parents) if (p / RECIPE_FILE).is_file()), None)
-    # A bare name may be a tag of the recipe that one stands in.
-    recipe = Path() if recipe is None and Path(RECIPE_FILE).is_file() else recipe
+    # A bare name may be a tag of the recipe that one stands in: its relative parent is the place itself.
+    above = (given, *given.parents, *given.absolute().parents)
+    recipe = next((folder for folder in above if (folder / RECIPE_FILE).is_file()), None)
     if recipe is not None and (found := list(_experiments(recipe))):
         by_tag = {path.name: path for path in found}
         if given.name in by_tag:
