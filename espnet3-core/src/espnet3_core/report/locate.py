@@ -70,8 +70,8 @@ def _placed(folder: Path) -> Place:
     if not (recipe / RECIPE_FILE).is_file():
         return Place(Experiment(whole), None)
     # As it was typed, where what was typed has its parts: commands are to be repeated from there.
-    typed = folder.parent.parent if len(folder.parts) > 2 and ".." not in folder.parts else recipe
-    return Place(Experiment(whole), typed)
+    typed = folder.parent.parent if len(folder.parts) > 1 else recipe
+    return Place(Experiment(whole), typed if (typed / RECIPE_FILE).is_file() else recipe)
 
 
 def _recipe_of(given: Path) -> Path | None:
