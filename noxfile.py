@@ -138,8 +138,20 @@ def demo(session: nox.Session) -> None:
     """Tests of espnet3-demo, in Debian's Chromium; an environment of its own, as gradio holds others back."""
     packages = [*CORE, "plugins/espnet3-tts", "plugins/espnet3-demo"]
     editable = [word for package in packages for word in ("-e", f"./{package}")]
-    session.install("--quiet", "torch==2.13.0", *editable, *TEST_TOOLS[:2], "playwright")
-    session.run("python", "-m", "pytest", "-q", "plugins/espnet3-demo/tests", *session.posargs)
+    pins = str(demo_constraints(session))
+    session.install("--quiet", "-c", pins, *editable, *TEST_TOOLS[:2], "playwright")
+    session.run("python", "-m", "pytest", "-q", *(session.posargs or ["plugins/espnet3-demo/tests"]))
+
+
+def demo_constraints(session: nox.Session) -> Path:
+    """The pins of the other sessions, with those that gradio needs in their place."""
+    own = (ROOT / "constraints-demo.txt").read_text("utf-8")
+    names = {line.partition("==")[0] for line in own.splitlines()}
+    shared = (ROOT / "constraints.txt").read_text("utf-8").splitlines()
+    kept = [line for line in shared if line.partition("==")[0] not in names]
+    pins = Path(session.create_tmp()) / "constraints.txt"
+    pins.write_text("\n".join([*kept, own]), "utf-8")
+    return pins
 
 
 @nox.session
