@@ -1,4 +1,4 @@
-"""All sessions: quickstart, tests, proofs, benchmarks, lint, types, imports, docs, packages, dist.
+"""All sessions: quickstart, tests, proofs, benchmarks, lint, types, imports, docs, packages, demo, dist.
 
 ``python -m nox -s quickstart`` and ``python -m nox -s tests`` are the README's two commands.
 """
