@@ -136,7 +136,7 @@ def docs(session: nox.Session) -> None:
 @nox.session
 def demo(session: nox.Session) -> None:
     """Tests of espnet3-demo, in Debian's Chromium; an environment of its own, as gradio holds others back."""
-    packages = [*CORE, "plugins/espnet3-tts", "plugins/espnet3-demo"]
+    packages = [*CORE, "plugins/espnet3-hub", "plugins/espnet3-demo"]
     editable = [word for package in packages for word in ("-e", f"./{package}")]
     pins = str(demo_constraints(session))
     session.install("--quiet", "-c", pins, *editable, *TEST_TOOLS[:2], "playwright")
