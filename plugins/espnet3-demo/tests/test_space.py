@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import shutil
 import sys
 from importlib.metadata import version
 from pathlib import Path
@@ -79,15 +80,16 @@ def test_the_stage_makes_a_space_of_it(
         monkeypatch.setitem(signals.environment, "HF_HOME", str(tmp_path / "hf"))
         monkeypatch.setitem(signals.environment, "HF_TOKEN", server.WRITER)
         monkeypatch.setitem(signals.environment, "HF_HUB_DISABLE_XET", "1")
-        (signals.listening / "conf/demo.yaml").write_text(
+        recipe = Path(shutil.copytree(signals.listening, tmp_path / "recipe"))
+        (recipe / "conf/demo.yaml").write_text(
             "title: Hear letters\nupload: {name: hub/space, repo: acme/letters, private: false}\n"
         )
-        printed = signals.run("pack_demo,upload_demo", signals.listening)
+        printed = signals.run("pack_demo,upload_demo", recipe)
     assert printed.strip() == f"{hub.url}/spaces/acme/letters"
     repo = hub.repos["space", "acme/letters"]
     assert not repo.private
     files = {name: content for name, content in repo.files().items() if name != ".gitattributes"}
-    assert files == contents(experiment(signals.listening) / "demo")
+    assert files == contents(experiment(recipe) / "demo")
     assert SpaceCard(files["README.md"].decode()).data.sdk == "gradio"
 
 
