@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+from espnet3_core.bundle.export import Graph
 from espnet3_core.errors import UserError
 from espnet3_core.infer.audio import Audio
 from torch import Tensor, nn
@@ -114,6 +115,12 @@ class HifiGan(nn.Module):
         return self.features(speech, lengths, pitch=False).mel
 
     @torch.inference_mode()
+    def graph(self) -> Graph:
+        """The generator, as ``espnet3 export`` writes it."""
+        from espnet3_tts.models.hifigan.graph import vocoder_graph
+
+        return vocoder_graph(self)
+
     def infer(self, batch: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Copies of recordings: ``audio``, and ``rtf`` of the batch.
 
