@@ -88,7 +88,7 @@ def test_a_wrong_file_is_told_plainly_and_the_next_one_works(
     wrong.write_text("Dear madam,")
     choose(page, wrong)
     page.click("#run")
-    told(page, "This file cannot be read as audio; wav, flac, ogg, mp3 and aiff are read.")
+    told(page, "This file cannot be read as audio; wav, flac, ogg (Vorbis, Opus), mp3 and aiff are read.")
     page.click("#speech [aria-label=Clear]")
     choose(page, recording(tmp_path, "fed"))
     page.click("#run")
