@@ -15,7 +15,7 @@ import onnxruntime
 import pytest
 import torch
 from espnet3_core.cli.main import main
-from voice_bundles import ACOUSTIC, BANDS, SPEAKERS, VOCODER, make
+from voice_bundles import BANDS, SPEAKERS
 
 MEL, AUDIO = 1e-3, 1e-4
 """Largest differences."""
@@ -34,22 +34,10 @@ speaker = np.arange(len(words)) % 2
 mel, frames, durations = session.run(None, {"text": ids, "text_lengths": lengths, "speaker": speaker})
 session = onnxruntime.InferenceSession(f"{vocoder}/vocoder.onnx")
 audio = [session.run(None, {"mel": row[None, :n]})[0][0] for row, n in zip(mel, frames)]
-np.savez("said.npz", mel=mel, frames=frames, durations=durations, **{f"audio{n}": a for n, a in enumerate(audio)})
+audio = {f"audio{number}": samples for number, samples in enumerate(audio)}
+np.savez("said.npz", mel=mel, frames=frames, durations=durations, **audio)
 assert not {name.partition(".")[0] for name in sys.modules} & {"torch", "espnet3_core"}
 """
-
-
-@pytest.fixture(scope="module")
-def voices(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Bundles of an acoustic model and a vocoder, and what they are exported as."""
-    folder = tmp_path_factory.mktemp("voices")
-    found = {}
-    for name, options in (("acoustic", ACOUSTIC), ("vocoder", VOCODER)):
-        found[name] = make(folder / name, options)
-        found[f"{name}-onnx"] = folder / f"{name}-onnx"
-        words = ["export", str(found[name]), "--format", "onnx", "--output", str(found[f"{name}-onnx"])]
-        assert main(words) == 0
-    return found
 
 
 def report(folder: Path) -> dict[str, Any]:
@@ -106,7 +94,10 @@ def test_axes_are_free_and_the_files_say_what_goes_in(voices: dict[str, Path]) -
 
 
 def test_a_model_that_offers_no_graph_is_told(
-    voices: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    voices: dict[str, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     from espnet3_tts.models.hifigan.model import HifiGan
 

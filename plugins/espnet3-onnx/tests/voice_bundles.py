@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,14 +14,13 @@ from espnet3_core.bundle.pack import write_bundle
 from espnet3_core.bundle.sample import Sample
 from espnet3_core.config.roles import InferenceConfig, TrainingConfig
 from espnet3_core.config.schema import validate
-from espnet3_core.data.stats import FeatureStats
 from espnet3_tts.system import SYNTHESIS
 
 RATE = 8000
 BANDS = 40
 SPEAKERS = ["anna", "bert"]
 _FRONTEND = {"name": "tts/features", "n_fft": 512, "window": 512, "hop": 128, "n_mels": BANDS, "fmax": None}
-_BLOCKS = {"name": "tts/fft", "output_size": 16, "linear_units": 24, "num_blocks": 2, "kernels": [3, 1]}
+_BLOCKS = {"name": "tts/fft", "output_size": 16, "linear_units": 24, "num_blocks": 1, "kernels": [3, 1]}
 ACOUSTIC = {
     "name": "tts/fastspeech2",
     "frontend": _FRONTEND,
@@ -68,6 +68,10 @@ def make(target: Path, model: dict[str, Any]) -> Path:
     built = training.model.build(sample_rate=RATE, **needs)
     if acoustic:
         torch.nn.init.constant_(built.duration.out.bias, 1.5)  # as if a token lasted a few frames
+    else:
+        for part in built.generator.modules():  # as it begins, it says next to nothing
+            if isinstance(part, torch.nn.Conv1d | torch.nn.ConvTranspose1d):
+                part.weight = torch.nn.init.xavier_uniform_(torch.empty_like(part.weight))
     components = providers(config)
     manifest = Manifest(
         system=SYNTHESIS.name,
@@ -87,6 +91,6 @@ def make(target: Path, model: dict[str, Any]) -> Path:
 def _stats() -> dict[str, Any]:
     sizes = {"mel": BANDS, **{f"{name}/{who}": 1 for name in ("pitch", "energy") for who in SPEAKERS}}
     return {
-        name: FeatureStats(count=9, mean=np.full(size, -1.0), std=np.full(size, 2.0))
+        name: SimpleNamespace(count=9, mean=np.full(size, -1.0), std=np.full(size, 2.0))
         for name, size in sizes.items()
     }

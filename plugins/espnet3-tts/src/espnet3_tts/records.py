@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from espnet3_core.specs import CallbackSpec, ExportSpec, MetricSpec, ModelSpec, ModuleSpec, SearchSpec, TokenizerSpec
+from espnet3_core.specs import (
+    CallbackSpec,
+    ExportSpec,
+    MetricSpec,
+    ModelSpec,
+    ModuleSpec,
+    SearchSpec,
+    TokenizerSpec,
+)
 
 _P = "espnet3_tts"
 
