@@ -166,7 +166,7 @@ def dist(session: nox.Session) -> None:
 
 @nox.session
 def packages(session: nox.Session) -> None:
-    """The wheels in a clean environment: what arrives, new plugins, and those under examples/."""
+    """The wheels in clean environments: what arrives, plugins new and under examples/, bundles moved."""
     dist(session)
     clean = Path(session.create_tmp()) / "clean"
     shutil.rmtree(clean, ignore_errors=True)
@@ -179,3 +179,4 @@ def packages(session: nox.Session) -> None:
         words = ("--wheel", "--no-isolation", "--outdir", str(examples), str(package))
         session.run("python", "-m", "build", *words, silent=True)
     session.run("python", "tests/packages/check_examples.py", *where, str(examples), env=corpora())
+    session.run("python", "tests/packages/check_bundles.py", *where, str(clean.with_name("other")))
