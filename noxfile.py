@@ -16,6 +16,7 @@ ROOT = Path(__file__).parent
 CORE = ["espnet3-core", "plugins/espnet3-speech", "plugins/espnet3-asr"]
 PACKAGES = [*CORE, *(f"plugins/espnet3-{name}" for name in ("tts", "serve", "hub", "onnx"))]
 EVERY = [*PACKAGES, "plugins/espnet3-demo"]
+ALL_TESTS = [*(f"{package}/tests" for package in PACKAGES), "tests"]
 CONSTRAINTS = ["-c", str(ROOT / "constraints.txt")]
 TEST_TOOLS = [
     "pytest",
@@ -70,16 +71,15 @@ def quickstart(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Every test, with short versions of the long proofs. Arguments go to pytest."""
     install_packages(session, *TEST_TOOLS)
-    paths = [f"{package}/tests" for package in PACKAGES] + ["tests"]
     session.run(
-        "python", "-m", "pytest", "-q", "-m", "not slow", "--timeout=600", *(session.posargs or paths),
+        "python", "-m", "pytest", "-q", "-m", "not slow", "--timeout=600", *(session.posargs or ALL_TESTS),
         env={"ESPNET3_STRICT_PLUGINS": "1", **corpora()},
     )  # fmt: skip
 
 
 @nox.session
 def proofs(session: nox.Session) -> None:
-    """The full versions of the long proofs: figures of the READMEs."""
+    """The full versions of the long proofs, or those of the paths given: figures of READMEs and pages."""
     install_packages(session, *TEST_TOOLS)
     session.run(
         "python",
@@ -90,7 +90,7 @@ def proofs(session: nox.Session) -> None:
         "-m",
         "slow",
         "--timeout=3600",
-        *(session.posargs or ["tests"]),
+        *(session.posargs or ALL_TESTS),
         env=corpora(),
     )
 
@@ -140,7 +140,8 @@ def demo(session: nox.Session) -> None:
     editable = [word for package in packages for word in ("-e", f"./{package}")]
     pins = str(demo_constraints(session))
     session.install("--quiet", "-c", pins, *editable, *TEST_TOOLS[:2], "playwright")
-    session.run("python", "-m", "pytest", "-q", *(session.posargs or ["plugins/espnet3-demo/tests"]))
+    paths = session.posargs or ["plugins/espnet3-demo/tests", "tests/test_verbs.py"]
+    session.run("python", "-m", "pytest", "-q", *paths)
 
 
 def demo_constraints(session: nox.Session) -> Path:
