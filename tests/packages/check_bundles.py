@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("espnet3-asr", "espnet3-tts")
@@ -24,6 +25,7 @@ TOLERANCE = 1e-4
 PACK = """
 import sys
 from pathlib import Path
+from typing import Any
 sys.path[:0] = sys.argv[2:]
 import make_bundle, voice_bundles
 from espnet3_core.bundle.archive import write_archive
@@ -84,15 +86,15 @@ def run(python: str, *words: str, cwd: Path) -> str:
     return done.stdout
 
 
-def used(python: str, digits: Path, voice: Path, place: Path) -> dict[str, list[str] | list[list[float]]]:
+def used(python: str, digits: Path, voice: Path, place: Path) -> dict[str, Any]:
     """What an environment hears in recordings, and says of texts."""
     inputs = json.dumps([RECORDINGS, TEXTS, SPEAKERS])
     run(python, "-c", USE, str(digits), str(voice), inputs, str(place / "found.json"), cwd=place)
-    found: dict[str, list[str] | list[list[float]]] = json.loads((place / "found.json").read_text("utf-8"))
+    found: dict[str, Any] = json.loads((place / "found.json").read_text("utf-8"))
     return found
 
 
-def compare(expected: dict[str, list], found: dict[str, list]) -> None:  # type: ignore[type-arg]
+def compare(expected: dict[str, Any], found: dict[str, Any]) -> None:
     """Texts are identical, and audio is within the tolerance."""
     assert expected["core"] != found["core"], "both environments are one"
     assert "site-packages" in str(found["core"]), f"not from its wheel: {found['core']}"
