@@ -85,9 +85,11 @@ def expanded(hidden: Tensor, durations: Tensor) -> tuple[Tensor, Tensor]:
         ``(batch, frames, size)``, zero in padding, and ``(batch,)`` frames.
     """
     lengths = durations.sum(1)
-    frames = int(lengths.max()) if exporting() else max(int(lengths.max()), 1)
+    frames = int(lengths.max())
     if exporting():
-        torch._check(frames >= 2)  # A graph has no branches: one frame would need another.
+        torch._check(frames >= 2)  # A graph has no branches: less would need one of its own.
+    else:
+        frames = max(frames, 1)
     token = owners(durations, frames)
     index = token.clamp(min=0).unsqueeze(2).expand(-1, -1, hidden.shape[2])
     return hidden.gather(1, index) * (token >= 0).unsqueeze(2), lengths

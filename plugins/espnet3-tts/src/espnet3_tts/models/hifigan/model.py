@@ -114,13 +114,13 @@ class HifiGan(nn.Module):
         lengths = torch.full((len(speech),), speech.shape[1], device=speech.device)
         return self.features(speech, lengths, pitch=False).mel
 
-    @torch.inference_mode()
     def graph(self) -> Graph:
         """The generator, as ``espnet3 export`` writes it."""
         from espnet3_tts.models.hifigan.graph import vocoder_graph
 
         return vocoder_graph(self)
 
+    @torch.inference_mode()
     def infer(self, batch: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Copies of recordings: ``audio``, and ``rtf`` of the batch.
 
