@@ -1,5 +1,4 @@
-"""All sessions: quickstart, tests, proofs, benchmarks, lint, types, imports, docs, packages,
-compat, dist.
+"""Sessions: quickstart, tests, proofs, benchmarks, lint, types, imports, docs, packages, compat, demo, dist.
 
 ``python -m nox -s quickstart`` and ``python -m nox -s tests`` are the README's two commands.
 """
@@ -17,6 +16,7 @@ ROOT = Path(__file__).parent
 CORE = ["espnet3-core", "plugins/espnet3-speech", "plugins/espnet3-asr"]
 PACKAGES = [*CORE, *(f"plugins/espnet3-{name}" for name in ("tts", "serve", "hub", "onnx"))]
 EVERY = [*PACKAGES, "plugins/espnet3-demo"]
+ALL_TESTS = [*(f"{package}/tests" for package in PACKAGES), "tests"]
 CONSTRAINTS = ["-c", str(ROOT / "constraints.txt")]
 TEST_TOOLS = [
     "pytest",
@@ -71,16 +71,15 @@ def quickstart(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Every test, with short versions of the long proofs. Arguments go to pytest."""
     install_packages(session, *TEST_TOOLS)
-    paths = [f"{package}/tests" for package in PACKAGES] + ["tests"]
     session.run(
-        "python", "-m", "pytest", "-q", "-m", "not slow", "--timeout=600", *(session.posargs or paths),
+        "python", "-m", "pytest", "-q", "-m", "not slow", "--timeout=600", *(session.posargs or ALL_TESTS),
         env={"ESPNET3_STRICT_PLUGINS": "1", **corpora()},
     )  # fmt: skip
 
 
 @nox.session
 def proofs(session: nox.Session) -> None:
-    """The full versions of the long proofs: figures of the READMEs."""
+    """The full versions of the long proofs, or those of the paths given: figures of READMEs and pages."""
     install_packages(session, *TEST_TOOLS)
     session.run(
         "python",
@@ -91,7 +90,7 @@ def proofs(session: nox.Session) -> None:
         "-m",
         "slow",
         "--timeout=3600",
-        *(session.posargs or ["tests"]),
+        *(session.posargs or ALL_TESTS),
         env=corpora(),
     )
 
@@ -137,10 +136,23 @@ def docs(session: nox.Session) -> None:
 @nox.session
 def demo(session: nox.Session) -> None:
     """Tests of espnet3-demo, in Debian's Chromium; an environment of its own, as gradio holds others back."""
-    packages = [*CORE, "plugins/espnet3-tts", "plugins/espnet3-demo"]
+    packages = [*CORE, "plugins/espnet3-hub", "plugins/espnet3-demo"]
     editable = [word for package in packages for word in ("-e", f"./{package}")]
-    session.install("--quiet", "torch==2.13.0", *editable, *TEST_TOOLS[:2], "playwright")
-    session.run("python", "-m", "pytest", "-q", "plugins/espnet3-demo/tests", *session.posargs)
+    pins = str(demo_constraints(session))
+    session.install("--quiet", "-c", pins, *editable, *TEST_TOOLS[:2], "playwright")
+    paths = session.posargs or ["plugins/espnet3-demo/tests", "tests/test_verbs.py"]
+    session.run("python", "-m", "pytest", "-q", *paths)
+
+
+def demo_constraints(session: nox.Session) -> Path:
+    """The pins of the other sessions, with those that gradio needs in their place."""
+    own = (ROOT / "constraints-demo.txt").read_text("utf-8")
+    names = {line.partition("==")[0] for line in own.splitlines()}
+    shared = (ROOT / "constraints.txt").read_text("utf-8").splitlines()
+    kept = [line for line in shared if line.partition("==")[0] not in names]
+    pins = Path(session.create_tmp()) / "constraints.txt"
+    pins.write_text("\n".join([*kept, own]), "utf-8")
+    return pins
 
 
 @nox.session
@@ -155,13 +167,16 @@ def dist(session: nox.Session) -> None:
 
 @nox.session
 def packages(session: nox.Session) -> None:
-    """The wheels in a clean environment: what arrives, new plugins, and those under examples/."""
+    """The wheels in clean environments: what arrives, plugins new and under examples/, bundles moved."""
     dist(session)
     python = clean_environment(session, "clean")
     where = (python, str(ROOT / "dist"), str(ROOT / "constraints.txt"))
     session.run("python", "tests/packages/check_install.py", *where)
     session.run("python", "tests/packages/check_plugin.py", *where)
     session.run("python", "tests/packages/check_examples.py", *where, build_examples(session), env=corpora())
+    session.run(
+        "python", "tests/packages/check_bundles.py", *where, str(Path(session.create_tmp()) / "other")
+    )
 
 
 @nox.session

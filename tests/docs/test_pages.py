@@ -35,6 +35,7 @@ FOLLOWED_ELSEWHERE = {
     "docs/conformance.md": "tests/docs/test_conformance_page.py",
     "docs/demo.md": "plugins/espnet3-demo/tests/test_docs.py",
     "docs/export.md": "plugins/espnet3-onnx/tests/test_docs.py",
+    "docs/from-experiment-to-users.md": "tests/docs/test_from_experiment_page.py",
     "docs/serving.md": "plugins/espnet3-serve/tests/test_docs.py",
 }
 FOLLOWED = [

@@ -202,5 +202,5 @@ def check_sample(where: Path, manifest: Manifest) -> None:
     for name, value in [*sample["inputs"].items(), *sample["outputs"].items()]:
         if name not in kinds:
             raise refused(where, f"its sample has a field {name!r} that is not declared")
-        if kinds[name] == "audio" and value not in manifest.files:
+        if kinds[name] == "audio" and (not isinstance(value, str) or value not in manifest.files):
             raise refused(where, f"the sample's {name} is {value!r}, which is no file of the manifest")
