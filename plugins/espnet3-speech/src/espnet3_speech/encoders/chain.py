@@ -14,9 +14,9 @@ from espnet3_speech.encoders.output import EncoderOutput
 class ChainEncoder(nn.Module):
     """Each encoder reads what the one before it returns, and its frames.
 
-    Convolutions below a recurrent layer, for one, learn faster and need less of the recurrence than either
-    alone (Sainath et al. 2015, "Convolutional, Long Short-Term Memory, Fully Connected Deep Neural Networks",
-    section 2; Peddinti et al. 2018, "Low Latency Acoustic Modeling Using Temporal Convolution and LSTMs").
+    Convolutions below a recurrent layer, for one (Sainath et al. 2015, "Convolutional, Long Short-Term
+    Memory, Fully Connected Deep Neural Networks"; Peddinti et al. 2018, "Low Latency Acoustic Modeling Using
+    Temporal Convolution and LSTMs").
 
     Args:
         config: The encoders, from the features on.
