@@ -45,6 +45,12 @@ SMALL: dict[tuple[str, str], dict[str, Any]] = {
     },
     ("encoder", "speech/rnn"): {"hidden_size": 8, "num_layers": 2},
     ("encoder", "speech/tdnn"): {"hidden_size": 8, "num_layers": 2},
+    ("encoder", "speech/chain"): {
+        "encoders": [
+            {"name": "speech/tdnn", "hidden_size": 8, "num_layers": 2},
+            {"name": "speech/rnn", "hidden_size": 8, "num_layers": 1},
+        ]
+    },
     ("decoder", "speech/transformer_decoder"): {"attention_heads": 2, "linear_units": 24, "num_blocks": 2},
     ("model", "asr/ctc"): {"intermediate_layers": [1]},
     ("model", "asr/ctc_attention"): {"intermediate_layers": [1]},

@@ -72,6 +72,7 @@ OPTIONS: dict[tuple[str, str], dict[str, Any]] = {
     ("module", "speech/e_branchformer"): {**_BLOCKS, "cgmlp_units": 8},
     ("module", "speech/rnn"): {"hidden_size": 8, "num_layers": 1},
     ("module", "speech/tdnn"): {"hidden_size": 8, "num_layers": 1},
+    ("module", "speech/chain"): {"encoders": [{"name": "speech/rnn", "hidden_size": 8, "num_layers": 1}]},
     ("module", "speech/transformer_decoder"): {"attention_heads": 2, "linear_units": 8, "num_blocks": 1},
     ("model", "asr/ctc"): _CTC,
     ("model", "asr/ctc_attention"): {**_CTC, "decoder": _DECODER},

@@ -94,6 +94,16 @@ class TestTDNN(Encoder):
     config = {"hidden_size": 8, "num_layers": 2}
 
 
+class TestChain(Encoder):
+    name = "speech/chain"
+    config = {
+        "encoders": [
+            {"name": "speech/tdnn", "hidden_size": 8, "num_layers": 2},
+            {"name": "speech/rnn", "hidden_size": 6, "num_layers": 1},
+        ]
+    }
+
+
 class TestTransformerDecoder(ModuleConformance):
     name = "speech/transformer_decoder"
     role = "decoder"

@@ -124,3 +124,26 @@ def test_wrong_options(make_ctc, make_batch):
     batch = make_batch([1.0], [2])
     with pytest.raises(UserError, match="layer"):
         make_ctc(intermediate_layers=(7,))(**arguments(batch))
+
+
+def test_the_prior_is_the_running_mean_of_posteriors_in_training(make_ctc, make_batch):
+    model = make_ctc(ctc_prior=True)
+    batch = make_batch([1.0, 0.6], [4, 2])
+    size = model.vocab_size
+    torch.testing.assert_close(model.ctc.prior, torch.full((size,), 1 / size))
+    model.eval()(**arguments(batch))
+    torch.testing.assert_close(model.ctc.prior, torch.full((size,), 1 / size))
+    encoded = model.encode(batch["speech"], batch["speech_lengths"])
+    posteriors = model.ctc.log_probs(encoded.features).exp()
+    lengths = encoded.lengths.tolist()
+    mean = torch.cat([row[:count] for row, count in zip(posteriors, lengths, strict=True)]).mean(0)
+    model.ctc.train()  # what comes before it stays as it is
+    for _ in range(800):
+        model.ctc(encoded, batch["text"], batch["text_lengths"])
+    torch.testing.assert_close(model.ctc.prior, mean.detach(), rtol=0, atol=1e-4)
+    assert "ctc.prior" in model.state_dict()
+    assert not model.ctc.prior.requires_grad
+
+
+def test_without_ctc_prior_checkpoints_are_as_ever(make_ctc):
+    assert "ctc.prior" not in make_ctc().state_dict()

@@ -71,3 +71,26 @@ def test_results_have_words_only_with_their_times(make_ctc: Any, make_batch: Any
 def test_needs_a_lexicon(make_ctc: Any, letters: Any) -> None:
     with pytest.raises(UserError, match="needs a tokenizer with a lexicon"):
         CTCLexicon(CTCLexiconConfig(), model=make_ctc(), tokenizer=letters)
+
+
+def test_priors_divide_posteriors(make_ctc: Any, make_batch: Any, letters: Any) -> None:
+    """With the priors taken off by hand the plain search finds the same."""
+    tokenizer, batch = lexicon(letters.tokens), make_batch([1.0, 0.6])
+    model = make_ctc(ctc_prior=True)
+    model.ctc.prior.copy_(torch.rand(model.vocab_size, generator=torch.Generator().manual_seed(1)) ** 6)
+    scaled = CTCLexicon(CTCLexiconConfig(prior_scale=0.5), model=model, tokenizer=tokenizer).infer(batch)
+    with torch.no_grad():
+        model.ctc.head.out.bias -= 0.5 * model.ctc.prior.clamp(min=1e-5).log()
+    by_hand = CTCLexicon(CTCLexiconConfig(), model=model, tokenizer=tokenizer).infer(batch)
+    assert [found["text"] for found in scaled] == [found["text"] for found in by_hand]
+    model = make_ctc(ctc_prior=True)
+    plain = CTCLexicon(CTCLexiconConfig(), model=model, tokenizer=tokenizer).infer(batch)
+    assert [found["text"] for found in scaled] != [found["text"] for found in plain]
+
+
+def test_prior_scale_needs_priors_and_a_range(make_ctc: Any, letters: Any) -> None:
+    with pytest.raises(UserError, match="prior_scale needs the priors") as caught:
+        CTCLexicon(CTCLexiconConfig(prior_scale=0.3), model=make_ctc(), tokenizer=lexicon(letters.tokens))
+    assert "model.ctc_prior=true" in str(caught.value.hint)
+    with pytest.raises(UserError, match="prior_scale must be from 0 to 1, not 1.5"):
+        CTCLexiconConfig(prior_scale=1.5)

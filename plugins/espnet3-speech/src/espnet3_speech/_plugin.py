@@ -83,6 +83,13 @@ def espnet3_modules() -> tuple[ModuleSpec, ...]:
             "Convolutions over time with residual connections",
         ),
         _module(
+            "chain",
+            "encoder",
+            "encoders.chain:ChainEncoder",
+            f"{encoders}:ChainConfig",
+            "Encoders one after the other",
+        ),
+        _module(
             "transformer_decoder",
             "decoder",
             "decoders.transformer:TransformerDecoder",

@@ -5,8 +5,11 @@ from typing import Any
 
 import pytest
 import torch
+from espnet3_core.component import Component
 from espnet3_core.errors import UserError
+from espnet3_speech.encoders.chain import ChainEncoder
 from espnet3_speech.encoders.config import (
+    ChainConfig,
     ConformerConfig,
     EBranchformerConfig,
     FastConformerConfig,
@@ -70,6 +73,13 @@ ALL: dict[str, tuple[Any, Any]] = {
         RNNConfig(hidden_size=8, num_layers=1, input_layer="conv2d", bidirectional=False),
     ),
 }
+CHAIN = ChainConfig(
+    encoders=[
+        Component(name="speech/tdnn", options={"hidden_size": 16, "num_layers": 2, "stack": 2}),
+        Component(name="speech/rnn", options={"hidden_size": 8, "input_layer": "stack", "stack": 3}),
+    ]
+)
+ALL["chain"] = (ChainEncoder, CHAIN)
 LENGTHS = torch.tensor([90, 61, 33, 9, 3])
 
 
@@ -230,3 +240,19 @@ def test_recurrent_layers_equal_torch_on_packed_sequences(cell: Any) -> None:
     packed = nn.utils.rnn.pack_padded_sequence(features, lengths, batch_first=True)
     expected, _ = nn.utils.rnn.pad_packed_sequence(reference(packed)[0], batch_first=True)
     assert torch.allclose(encoder(features, lengths).features, expected)
+
+
+def test_a_chain_is_its_encoders_one_after_the_other() -> None:
+    chain = make("chain").eval()
+    first, second = chain.encoders
+    features = torch.randn(5, 90, 20)
+    found = chain(features, LENGTHS)
+    middle = first(features, LENGTHS)
+    wanted = second(middle.features, middle.lengths)
+    assert torch.equal(found.features, wanted.features)
+    assert found.lengths.tolist() == chain.output_lengths(LENGTHS).tolist() == [15, 11, 6, 2, 1]
+    assert (first.output_size, chain.output_size) == (16, 16)
+    with pytest.raises(UserError, match="no intermediate layers"):
+        chain(features, LENGTHS, intermediate_layers=(1,))
+    with pytest.raises(UserError, match="no encoders"):
+        ChainConfig(encoders=[])

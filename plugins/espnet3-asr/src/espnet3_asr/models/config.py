@@ -48,6 +48,9 @@ class CTCLossConfig(EncoderStackConfig):
     """Share of the intermediate losses' mean in the CTC loss; counts only with intermediate layers."""
     self_conditioning: bool = False
     """Feed the intermediate CTC predictions back into the following encoder layers."""
+    ctc_prior: bool = False
+    """Keep the mean posterior of each token over the training data in the model, for searches that divide by
+    a power of it (``prior_scale``)."""
 
     def __post_init__(self) -> None:
         check_shares(self, "ctc_dropout")

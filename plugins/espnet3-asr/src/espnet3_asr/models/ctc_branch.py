@@ -8,10 +8,14 @@ import torch
 from espnet3_core.errors import UserError
 from espnet3_speech.config import CTCConfig
 from espnet3_speech.losses import CTC, ctc_loss, too_short
+from espnet3_speech.masks import zero_padding
 from torch import Tensor, nn
 
 from espnet3_asr.models.config import CTCLossConfig
 from espnet3_asr.models.encoder_stack import Encoded
+
+_PRIOR_MOMENTUM = 0.01
+"""Share of a batch in the running mean of posteriors: the last few hundred batches count."""
 
 
 class CTCBranch(nn.Module):
@@ -22,6 +26,10 @@ class CTCBranch(nn.Module):
     With self-conditioning (Nozaki and Komatsu 2021, "Relaxing the Conditional Independence Assumption of
     CTC-based ASR by Conditioning on Intermediate Predictions", equation 12) each intermediate posterior,
     projected back, is added to the input of the next layer.
+
+    Attributes:
+        prior: ``(vocabulary,)`` running mean of the posteriors in training, or None where not asked for
+            (``ctc_prior``).
 
     Args:
         config: Intermediate layers, weights, dropout.
@@ -34,6 +42,8 @@ class CTCBranch(nn.Module):
         UserError: A weight is outside of [0, 1), or self-conditioning has no layers.
     """
 
+    prior: Tensor | None
+
     def __init__(self, config: CTCLossConfig, *, vocab_size: int, encoder_size: int, ends: int = 0) -> None:
         super().__init__()
         _check(config)
@@ -43,6 +53,7 @@ class CTCBranch(nn.Module):
         self.ends = ends
         self.head = CTC(CTCConfig(dropout=config.ctc_dropout), vocab_size=vocab_size, input_size=encoder_size)
         self.feedback = nn.Linear(vocab_size, encoder_size) if config.self_conditioning else None
+        self.register_buffer("prior", torch.full((vocab_size,), 1 / vocab_size) if config.ctc_prior else None)
 
     def log_probs(self, features: Tensor) -> Tensor:
         """``(batch, frames, size)`` to log-probabilities ``(batch, frames, vocabulary)``, at least fp32."""
@@ -79,19 +90,30 @@ class CTCBranch(nn.Module):
         shares = text_lengths + self.ends if self.length_normalized else torch.ones_like(text_lengths)
         counted = shares.masked_fill(impossible, 0).sum()
 
-        def loss_of(features: Tensor) -> Tensor:
+        def loss_of(log_probs: Tensor) -> Tensor:
             # ctc_loss is the mean over all utterances, in which the impossible ones are zero.
-            mean = ctc_loss(self.log_probs(features), encoded.lengths, text, text_lengths)
+            mean = ctc_loss(log_probs, encoded.lengths, text, text_lengths)
             return mean * len(text) / counted.clamp(min=1)
 
-        final = loss_of(encoded.features)
+        log_probs = self.log_probs(encoded.features)
+        if self.training:
+            self._follow(log_probs.detach(), encoded.lengths)
+        final = loss_of(log_probs)
         told = {"counted": counted, "ctc_impossible": impossible.sum()}
         if not self.layers or not encoded.intermediate:
             return {"loss_ctc": final, **told}
-        parts = {f"loss_ctc_{layer}": loss_of(_output(encoded, layer)) for layer in self.layers}
+        parts = {
+            f"loss_ctc_{layer}": loss_of(self.log_probs(_output(encoded, layer))) for layer in self.layers
+        }
         inner = torch.stack(list(parts.values())).mean()
         loss = (1 - self.weight) * final + self.weight * inner
         return {"loss_ctc": loss, **told, "loss_ctc_final": final, **parts}
+
+    def _follow(self, log_probs: Tensor, lengths: Tensor) -> None:
+        """Take a batch into the running mean of posteriors."""
+        if self.prior is not None:
+            mean = zero_padding(log_probs.exp(), lengths).sum((0, 1)) / lengths.sum().clamp(min=1)
+            self.prior.lerp_(mean.to(self.prior.dtype), _PRIOR_MOMENTUM)
 
 
 def _output(encoded: Encoded, layer: int) -> Tensor:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Annotated
 
 from espnet3_core.component import Component, Slot
+from espnet3_core.errors import UserError
 
 
 @dataclass(kw_only=True)
@@ -20,8 +21,16 @@ class CTCGreedyConfig:
 class CTCLexiconConfig:
     """The best CTC path that spells words of a lexicon (``asr/ctc_lexicon``)."""
 
+    prior_scale: float = 0.0
+    """Power of the tokens' priors that posteriors are divided by, from 0 (not at all) to 1: what is frequent
+    in training, the blank above all, is then not preferred where the sound decides little. Needs a model
+    trained with ``ctc_prior``."""
     timestamps: bool = True
     """Add ``words`` and ``token_times`` in seconds."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.prior_scale <= 1:
+            raise UserError(f"prior_scale must be from 0 to 1, not {self.prior_scale:g}")
 
 
 @dataclass(kw_only=True)

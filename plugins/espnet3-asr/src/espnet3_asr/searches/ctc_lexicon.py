@@ -15,6 +15,9 @@ from espnet3_asr.searches.ctc_greedy import collapse
 from espnet3_asr.searches.encoding import encode
 from espnet3_asr.searches.results import result, span_seconds
 
+_SMALLEST_PRIOR = 1e-5
+"""Tokens that never occurred in training are not raised without bound."""
+
 
 class CTCLexicon:
     """Viterbi decoding over a loop of words (Ney 1984, one-stage algorithm; CTC: Graves et al. 2006).
@@ -22,6 +25,10 @@ class CTCLexicon:
     Frame by frame for all utterances and all states of all words together. Memory is
     ``frames * batch * states`` numbers, two states per unit: meant for vocabularies of up to some thousand
     words.
+
+    With ``prior_scale``, posteriors divided by (a power of) priors stand for likelihoods, as in hybrids of
+    neural networks and hidden Markov models (Bourlard and Morgan 1994; for CTC: Miao et al. 2015, "EESEN").
+    A word is then not preferred for having frequent units, nor silence for being frequent.
 
     Args:
         config: Options.
@@ -44,18 +51,33 @@ class CTCLexicon:
         self.tokenizer = tokenizer
         self.device = device
         self.graph = WordLoop(tokenizer.spellings.values())
+        self.log_prior = _log_prior(model) if config.prior_scale else None
 
     @torch.inference_mode()
     def infer(self, batch: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """One result per utterance; ``score`` is the log-probability of the best path."""
+        """One result per utterance; ``score`` is the best path's log-probability, scaled priors taken off."""
         utterances = encode(self.model, batch, self.device)
         found = []
-        paths = self.graph.best_paths(utterances.ctc, utterances.frames)
+        ctc = utterances.ctc
+        if self.log_prior is not None:
+            ctc = ctc - self.config.prior_scale * self.log_prior.to(ctc)
+        paths = self.graph.best_paths(ctc, utterances.frames)
         for row, (path, score) in enumerate(paths):
             ids, runs = collapse(path)
             spans = span_seconds(runs, utterances.frame_seconds, utterances.durations[row])
             found.append(result(self.tokenizer, [(ids, score)], spans if self.config.timestamps else None))
         return found
+
+
+def _log_prior(model: Any) -> Tensor:
+    """Logarithms of the mean posteriors in training, ``(vocabulary,)``."""
+    prior: Tensor | None = getattr(model.ctc, "prior", None)
+    if prior is None:
+        raise UserError(
+            "search asr/ctc_lexicon: prior_scale needs the priors of the model's tokens, and it has none",
+            hint="train with model.ctc_prior=true, or set prior_scale to 0",
+        )
+    return prior.clamp(min=_SMALLEST_PRIOR).log()
 
 
 class WordLoop:

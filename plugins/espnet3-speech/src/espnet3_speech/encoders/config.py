@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
+from espnet3_core.component import Component, Slot
 from espnet3_core.errors import UserError
 
 from espnet3_speech.ranges import check_shares, check_sizes
@@ -179,3 +180,15 @@ class TDNNConfig:
         check_shares(self, "dropout")
         if self.kernel_size % 2 == 0:
             raise UserError(f"kernel_size must be odd, not {self.kernel_size}")
+
+
+@dataclass(kw_only=True)
+class ChainConfig:
+    """Encoders one after the other (``speech/chain``)."""
+
+    encoders: list[Annotated[Component, Slot("module", "encoder")]]
+    """The first reads the features, each other one the output of the one before it."""
+
+    def __post_init__(self) -> None:
+        if not self.encoders:
+            raise UserError("encoder speech/chain has no encoders", hint="list at least one")
