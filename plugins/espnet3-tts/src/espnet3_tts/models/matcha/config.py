@@ -88,6 +88,9 @@ class MatchaConfig:
     """Predictor of durations."""
     unet: UNetConfig = field(default_factory=UNetConfig)
     """Noise and mean spectrogram to the direction in which the noise flows."""
+    prior_scale: float = 1.0
+    """Of the beta-binomial prior of alignments near the diagonal: it leads while the means know nothing, and
+    weighs little against the likelihoods of all bands later; 0 for none, as in the paper."""
     sigma_min: float = 1e-4
     """Standard deviation that is left of the noise at the end of the flow."""
     steps: int = 10
@@ -100,7 +103,9 @@ class MatchaConfig:
     def __post_init__(self) -> None:
         check_sizes(self, "token_size", "steps")
         check_shares(self, "sigma_min")
-        if self.temperature < 0:
-            raise UserError(f"temperature is 0 or more, not {self.temperature:g}")
+        if min(self.temperature, self.prior_scale) < 0:
+            raise UserError(
+                f"temperature {self.temperature:g} and prior_scale {self.prior_scale:g} are 0 or more"
+            )
         if len(set(self.speakers)) != len(self.speakers):
             raise UserError("speakers: a name stands twice")

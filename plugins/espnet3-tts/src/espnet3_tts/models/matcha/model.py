@@ -11,7 +11,7 @@ from espnet3_speech.masks import zero_padding
 from torch import Tensor, nn
 
 from espnet3_tts.aligners.aligner import MASKED, SoftAlignment
-from espnet3_tts.aligners.prior import alignment_mask
+from espnet3_tts.aligners.prior import alignment_mask, beta_binomial_prior
 from espnet3_tts.aligners.search import check_frames, monotonic_alignment
 from espnet3_tts.features.features import Features
 from espnet3_tts.models.contract import Controls, Spoken, only
@@ -110,8 +110,9 @@ class Matcha(nn.Module):
         mel, frames = self._recorded(speech, speech_lengths)
         check_frames(text_lengths, frames, ids)
         means, logs = self.text(text, text_lengths, vectors)
-        scores = likelihoods(means.detach(), text_lengths, mel, frames)
-        durations = monotonic_alignment(scores, text_lengths, frames)
+        durations = monotonic_alignment(
+            self._scores(means.detach(), text_lengths, mel, frames), text_lengths, frames
+        )
         guide, _ = expanded(means, durations)
         errors = (logs - durations.clamp(min=1).to(logs.dtype).log()).square()
         losses = {
@@ -132,6 +133,13 @@ class Matcha(nn.Module):
         acoustic = self.features(speech, lengths, pitch=False)
         mel = self.mel_scale(acoustic.mel)[:, : max(int(acoustic.lengths.max()), 1)]
         return zero_padding(mel, acoustic.lengths), acoustic.lengths
+
+    def _scores(self, means: Tensor, tokens: Tensor, mel: Tensor, frames: Tensor) -> Tensor:
+        """What the search maximizes: log-likelihoods with the prior of alignments, very low in padding."""
+        scores = log_likelihoods(means, mel)
+        if self.config.prior_scale:
+            scores = scores + beta_binomial_prior(tokens, frames, self.config.prior_scale)
+        return scores.masked_fill(~alignment_mask(tokens, frames), MASKED)
 
     def _flow_loss(self, mel: Tensor, guide: Tensor, lengths: Tensor, vectors: Tensor | None) -> Tensor:
         """Error of the U-Net at random times, with random noise; outside of training at certain ones."""
@@ -163,7 +171,7 @@ class Matcha(nn.Module):
         """Durations of ``(batch, tokens)`` in recorded speech, in frames, and likelihoods of tokens."""
         mel, frames = self._recorded(speech, speech_lengths)
         means, _ = self.text(text, text_lengths, self._speakers(speaker, text))
-        scores = likelihoods(means, text_lengths, mel, frames)
+        scores = self._scores(means, text_lengths, mel, frames)
         soft = SoftAlignment(scores, scores.log_softmax(-1))
         return monotonic_alignment(scores, text_lengths, frames), soft
 
@@ -210,20 +218,17 @@ class Matcha(nn.Module):
         return Synthesizer(SynthesizerConfig(), model=self, tokenizer=self.tokenizer).infer(batch)
 
 
-def likelihoods(means: Tensor, tokens: Tensor, mel: Tensor, frames: Tensor) -> Tensor:
-    """Log-likelihoods of frames given tokens: normal, of deviation 1 in each band (Kim et al. 2020, eq. 2).
+def log_likelihoods(means: Tensor, mel: Tensor) -> Tensor:
+    """Of frames given tokens: normal, of deviation 1 in each band (Kim et al. 2020, equation 2).
 
     Args:
         means: ``(batch, tokens, n_mels)``.
-        tokens: ``(batch,)``.
         mel: ``(batch, frames, n_mels)`` standardized.
-        frames: ``(batch,)``.
 
     Returns:
-        ``(batch, frames, tokens)``, very low in padding.
+        ``(batch, frames, tokens)`` natural logarithms.
     """
     # |x - m|^2 without a tensor of all differences.
     distance = mel.square().sum(2, keepdim=True) + means.square().sum(2).unsqueeze(1)
     distance = torch.baddbmm(distance, mel, means.transpose(1, 2), alpha=-2.0)
-    scores = -(distance + mel.shape[2] * _LOG_2_PI) / 2
-    return scores.masked_fill(~alignment_mask(tokens, frames), MASKED)
+    return -(distance + mel.shape[2] * _LOG_2_PI) / 2

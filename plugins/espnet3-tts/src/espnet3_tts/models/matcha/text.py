@@ -59,6 +59,9 @@ class TextEncoder(nn.Module):
         self.prenet = Prenet(config.prenet, config.token_size)
         self.encoder = config.encoder.build(input_size=config.token_size)
         self.mean = nn.Linear(self.encoder.output_size, n_mels)
+        # All alike at first: the search shall not hold on to alignments that chance has made.
+        nn.init.zeros_(self.mean.weight)
+        nn.init.zeros_(self.mean.bias)
         self.duration = Predictor(config.duration, input_size=self.encoder.output_size)
 
     def forward(self, text: Tensor, lengths: Tensor, speaker: Tensor | None) -> tuple[Tensor, Tensor]:
