@@ -138,6 +138,8 @@ def few_sentences(tmp_path):
 
 
 SMALL = [
+    "training.tokenizer.name=tts/characters",
+    "training.tokenizer.blank=between",
     "training.model.token_size=16",
     "training.model.encoder.output_size=16",
     "training.model.encoder.linear_units=16",
@@ -145,7 +147,8 @@ SMALL = [
     "training.model.duration.channels=16",
     "training.model.unet.channels=[16,16]",
     "training.model.unet.head_size=8",
-    "training.trainer.max_steps=3",
+    "training.trainer.max_steps=-1",
+    "training.trainer.max_epochs=1",
     "training.trainer.precision=32-true",
     "training.trainer.accelerator=cpu",
     "training.batch.workers=0",
