@@ -103,6 +103,14 @@ def test_losses_are_finite_and_reach_every_parameter(make_matcha, make_batch):
     assert without == []
 
 
+def test_durations_are_learned_apart_from_the_encoder(make_matcha, make_batch):
+    model = make_matcha()
+    _, logs = model.text(*inputs(make_batch(TEXTS, SECONDS), "text"), None)
+    logs.sum().backward()
+    reached = {name.split(".")[0] for name, part in model.text.named_parameters() if part.grad is not None}
+    assert reached == {"duration"}
+
+
 def test_the_losses_by_hand(make_matcha, make_batch, monkeypatch):
     """A U-Net that says 0: what is left is the target. Computed utterance by utterance with NumPy."""
     model = make_matcha(sigma_min=0.1).eval()
@@ -245,6 +253,16 @@ def test_the_synthesizer_passes_controls_on(speaking, frontend, griffin_lim):
     np.testing.assert_allclose(second[-len(first) :], first, atol=1e-4 * np.abs(first).max())
 
 
+def test_pictures_of_it(speaking, make_batch, tmp_path):
+    pytest.importorskip("matplotlib")
+    from espnet3_tts.callbacks.config import PicturesConfig
+    from espnet3_tts.callbacks.pictures import Pictures
+
+    pictures = Pictures(PicturesConfig(audio=False), experiment=tmp_path)
+    pictures.write(speaking, make_batch(TEXTS, SECONDS), 1, 4, [])
+    assert (tmp_path / "pictures/epoch0005_u1.png").stat().st_size > 1000
+
+
 def test_other_models_have_no_steps(make_model, make_batch):
     text = inputs(make_batch(["hello"], [0.4]), "text")
     with pytest.raises(UserError, match="steps is 3, and tts/fastspeech2 has no control of it"):
@@ -258,6 +276,10 @@ def test_speakers(make_matcha, make_batch):
     frames = ann.lengths.tolist()
     assert torch.allclose(both.mel[0, : frames[0]], ann.mel[0, : frames[0]], atol=1e-4)
     assert not torch.allclose(both.mel[1, :4], ann.mel[1, :4], atol=1e-3)
+    vectors = model.speakers.vectors(torch.tensor([0, 1]))
+    zeros, lengths = torch.zeros(2, 5, 20), torch.tensor([5, 5])
+    first, second = model._velocity(zeros, zeros, lengths, torch.zeros(2), vectors)
+    assert not torch.allclose(first, second, atol=1e-3)  # the U-Net knows the speaker, too
     with pytest.raises(UserError, match="2 speakers, and none is chosen"):
         model(**batch)
 

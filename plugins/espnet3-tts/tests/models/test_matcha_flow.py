@@ -81,7 +81,11 @@ def test_likelihoods_are_those_of_normal_distributions():
     torch.manual_seed(0)
     means, mel = torch.randn(2, 3, 5).double(), torch.randn(2, 4, 5).double()
     normal = torch.distributions.Normal(means[:, None], 1.0)
-    torch.testing.assert_close(log_likelihoods(means, mel), normal.log_prob(mel[:, :, None]).sum(-1))
+    wanted = normal.log_prob(mel[:, :, None]).sum(-1)
+    torch.testing.assert_close(log_likelihoods(means, mel), wanted)
+    with torch.autocast("cpu", torch.bfloat16):  # where the search would see sums with errors of several nats
+        found = log_likelihoods(20 * means.float(), 20 * mel.float())
+    torch.testing.assert_close(found, log_likelihoods(20 * means, 20 * mel).float())
 
 
 def test_attention_sees_distances_only():
@@ -146,7 +150,12 @@ def test_an_utterance_is_the_same_in_any_batch_at_any_length(channels):
     unet = UNet(config, input_size=6, output_size=3, time_waves=4).double().eval()
     values, time = torch.randn(6, 13, 6).double(), torch.rand(6).double()
     lengths = torch.tensor([13, 12, 7, 5, 2, 1])
+    seen = []
+    hook = unet.down[-1].register_forward_pre_hook(lambda _, given: seen.append(given[1].sum((1, 2))))
     together = unet(values, lengths, time)
+    hook.remove()
+    halved = np.ceil(lengths.numpy() / 2 ** (len(channels) - 1))  # an odd frame at the end is not lost
+    assert seen[0].tolist() == halved.tolist()
     assert together.shape == (6, 13, 3)
     for row, count in enumerate(lengths.tolist()):
         alone = unet(values[row : row + 1, :count], lengths[row : row + 1], time[row : row + 1])

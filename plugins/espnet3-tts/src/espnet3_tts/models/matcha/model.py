@@ -114,7 +114,7 @@ class Matcha(nn.Module):
             self._scores(means.detach(), text_lengths, mel, frames), text_lengths, frames
         )
         guide, _ = expanded(means, durations)
-        errors = (logs - durations.clamp(min=1).to(logs.dtype).log()).square()
+        errors = (logs - durations.clamp(min=1).to(mel.dtype).log()).square()
         losses = {
             "loss_flow": self._flow_loss(mel, guide, frames, vectors),
             "loss_prior": utterance_means(((mel - guide).square().mean(-1) + _LOG_2_PI) / 2, frames).mean(),
@@ -228,7 +228,9 @@ def log_likelihoods(means: Tensor, mel: Tensor) -> Tensor:
     Returns:
         ``(batch, frames, tokens)`` natural logarithms.
     """
-    # |x - m|^2 without a tensor of all differences.
-    distance = mel.square().sum(2, keepdim=True) + means.square().sum(2).unsqueeze(1)
-    distance = torch.baddbmm(distance, mel, means.transpose(1, 2), alpha=-2.0)
+    with torch.autocast(mel.device.type, enabled=False):  # sums over all bands, too coarse in half precision
+        means = means.to(mel.dtype)
+        # |x - m|^2 without a tensor of all differences.
+        distance = mel.square().sum(2, keepdim=True) + means.square().sum(2).unsqueeze(1)
+        distance = torch.baddbmm(distance, mel, means.transpose(1, 2), alpha=-2.0)
     return -(distance + mel.shape[2] * _LOG_2_PI) / 2
