@@ -1,4 +1,4 @@
-"""All sessions: quickstart, tests, proofs, benchmarks, lint, types, imports, docs, packages, dist.
+"""Sessions: quickstart, tests, proofs, benchmarks, lint, types, imports, docs, packages, compat, demo, dist.
 
 ``python -m nox -s quickstart`` and ``python -m nox -s tests`` are the README's two commands.
 """
@@ -16,6 +16,7 @@ ROOT = Path(__file__).parent
 CORE = ["espnet3-core", "plugins/espnet3-speech", "plugins/espnet3-asr"]
 PACKAGES = [*CORE, *(f"plugins/espnet3-{name}" for name in ("tts", "serve", "hub", "onnx"))]
 EVERY = [*PACKAGES, "plugins/espnet3-demo"]
+ALL_TESTS = [*(f"{package}/tests" for package in PACKAGES), "tests"]
 CONSTRAINTS = ["-c", str(ROOT / "constraints.txt")]
 TEST_TOOLS = [
     "pytest",
@@ -70,16 +71,15 @@ def quickstart(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Every test, with short versions of the long proofs. Arguments go to pytest."""
     install_packages(session, *TEST_TOOLS)
-    paths = [f"{package}/tests" for package in PACKAGES] + ["tests"]
     session.run(
-        "python", "-m", "pytest", "-q", "-m", "not slow", "--timeout=600", *(session.posargs or paths),
+        "python", "-m", "pytest", "-q", "-m", "not slow", "--timeout=600", *(session.posargs or ALL_TESTS),
         env={"ESPNET3_STRICT_PLUGINS": "1", **corpora()},
     )  # fmt: skip
 
 
 @nox.session
 def proofs(session: nox.Session) -> None:
-    """The full versions of the long proofs: figures of the READMEs."""
+    """The full versions of the long proofs, or those of the paths given: figures of READMEs and pages."""
     install_packages(session, *TEST_TOOLS)
     session.run(
         "python",
@@ -90,7 +90,7 @@ def proofs(session: nox.Session) -> None:
         "-m",
         "slow",
         "--timeout=3600",
-        *(session.posargs or ["tests"]),
+        *(session.posargs or ALL_TESTS),
         env=corpora(),
     )
 
@@ -136,10 +136,23 @@ def docs(session: nox.Session) -> None:
 @nox.session
 def demo(session: nox.Session) -> None:
     """Tests of espnet3-demo, in Debian's Chromium; an environment of its own, as gradio holds others back."""
-    packages = [*CORE, "plugins/espnet3-tts", "plugins/espnet3-demo"]
+    packages = [*CORE, "plugins/espnet3-hub", "plugins/espnet3-demo"]
     editable = [word for package in packages for word in ("-e", f"./{package}")]
-    session.install("--quiet", "torch==2.13.0", *editable, *TEST_TOOLS[:2], "playwright")
-    session.run("python", "-m", "pytest", "-q", "plugins/espnet3-demo/tests", *session.posargs)
+    pins = str(demo_constraints(session))
+    session.install("--quiet", "-c", pins, *editable, *TEST_TOOLS[:2], "playwright")
+    paths = session.posargs or ["plugins/espnet3-demo/tests", "tests/test_verbs.py"]
+    session.run("python", "-m", "pytest", "-q", *paths)
+
+
+def demo_constraints(session: nox.Session) -> Path:
+    """The pins of the other sessions, with those that gradio needs in their place."""
+    own = (ROOT / "constraints-demo.txt").read_text("utf-8")
+    names = {line.partition("==")[0] for line in own.splitlines()}
+    shared = (ROOT / "constraints.txt").read_text("utf-8").splitlines()
+    kept = [line for line in shared if line.partition("==")[0] not in names]
+    pins = Path(session.create_tmp()) / "constraints.txt"
+    pins.write_text("\n".join([*kept, own]), "utf-8")
+    return pins
 
 
 @nox.session
@@ -154,16 +167,48 @@ def dist(session: nox.Session) -> None:
 
 @nox.session
 def packages(session: nox.Session) -> None:
-    """The wheels in a clean environment: what arrives, new plugins, and those under examples/."""
+    """The wheels in clean environments: what arrives, plugins new and under examples/, bundles moved."""
     dist(session)
-    clean = Path(session.create_tmp()) / "clean"
-    shutil.rmtree(clean, ignore_errors=True)
-    session.run(sys.executable, "-m", "venv", str(clean), external=True)
-    where = (str(clean / "bin" / "python"), str(ROOT / "dist"), str(ROOT / "constraints.txt"))
+    python = clean_environment(session, "clean")
+    where = (python, str(ROOT / "dist"), str(ROOT / "constraints.txt"))
     session.run("python", "tests/packages/check_install.py", *where)
     session.run("python", "tests/packages/check_plugin.py", *where)
-    examples = clean.with_name("examples")
+    session.run("python", "tests/packages/check_examples.py", *where, build_examples(session), env=corpora())
+    session.run(
+        "python", "tests/packages/check_bundles.py", *where, str(Path(session.create_tmp()) / "other")
+    )
+
+
+@nox.session
+def compat(session: nox.Session) -> None:
+    """The example plugins on core as it is, and on each earlier wheel of core: ``-- WHEEL…``."""
+    dist(session)
+    examples = build_examples(session)
+    earlier = [str(Path(wheel).resolve()) for wheel in session.posargs]
+    for number, core in enumerate(["espnet3-core", *earlier]):
+        python = clean_environment(session, f"core{number}")
+        where = ("--find-links", "dist", "-c", "constraints.txt")
+        session.run(python, "-m", "pip", "install", "--quiet", *where, core, external=True)
+        words = (python, str(ROOT / "dist"), str(ROOT / "constraints.txt"), examples)
+        session.run("python", "tests/packages/check_examples.py", *words, env=corpora())
+        session.log("the examples work with %s", core)
+    if not earlier:
+        session.log("no earlier wheel of espnet3-core was named: nox -s compat -- WHEEL…")
+
+
+def clean_environment(session: nox.Session, name: str) -> str:
+    """A new virtual environment of this session; its python."""
+    folder = Path(session.create_tmp()) / name
+    shutil.rmtree(folder, ignore_errors=True)
+    session.run(sys.executable, "-m", "venv", str(folder), external=True)
+    return str(folder / "bin" / "python")
+
+
+def build_examples(session: nox.Session) -> str:
+    """Wheels of the plugins under examples/; the folder that they are in."""
+    wheels = Path(session.create_tmp()) / "examples"
+    shutil.rmtree(wheels, ignore_errors=True)
     for package in sorted((ROOT / "examples/plugins").iterdir()):
-        words = ("--wheel", "--no-isolation", "--outdir", str(examples), str(package))
+        words = ("--wheel", "--no-isolation", "--outdir", str(wheels), str(package))
         session.run("python", "-m", "build", *words, silent=True)
-    session.run("python", "tests/packages/check_examples.py", *where, str(examples), env=corpora())
+    return str(wheels)

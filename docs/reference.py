@@ -1,4 +1,4 @@
-"""Pages made from the code: one per hook, role, and kind of component, before Sphinx reads the others.
+"""Pages made from the code before Sphinx reads the others: hooks, roles, components, and messages.
 
 They are written to ``reference/`` and not kept in git: what they say cannot differ from what the code does.
 """
@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import messages
 from espnet3_core import hookspecs
 from espnet3_core.catalog import current_catalog
 from espnet3_core.cli.show import option_lines
@@ -79,8 +80,9 @@ def pages() -> dict[str, str]:
     made = {f"hooks/{name}": hook_page(name, hook) for name, hook in hooks().items()}
     made |= {f"configuration/{role}": role_page(role, import_target(at)) for role, at in SCHEMAS.items()}
     made |= {f"components/{kind}": kind_page(kind) for kind in KINDS if current_catalog().components(kind)}
+    made |= {f"messages/{source.name}": messages.page(source) for source in messages.SOURCES}
     for group, title in (("hooks", "Hooks"), ("configuration", "Configuration keys"),
-                         ("components", "Components")):  # fmt: skip
+                         ("components", "Components"), ("messages", "Messages")):  # fmt: skip
         names = [path.partition("/")[2] for path in made if path.startswith(f"{group}/")]
         made[f"{group}/index"] = index(title, names)
     return made

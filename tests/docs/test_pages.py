@@ -35,6 +35,7 @@ FOLLOWED_ELSEWHERE = {
     "docs/conformance.md": "tests/docs/test_conformance_page.py",
     "docs/demo.md": "plugins/espnet3-demo/tests/test_docs.py",
     "docs/export.md": "plugins/espnet3-onnx/tests/test_docs.py",
+    "docs/from-experiment-to-users.md": "tests/docs/test_from_experiment_page.py",
     "docs/serving.md": "plugins/espnet3-serve/tests/test_docs.py",
 }
 FOLLOWED = [
@@ -180,7 +181,8 @@ def _load(path: Path) -> Any:
     return module
 
 
-def test_every_hook_has_a_page_with_its_signature_and_an_example() -> None:
+def test_every_hook_has_a_page_with_its_signature_and_an_example(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(DOCS))
     reference = _load(DOCS / "reference.py")
     made = reference.pages()
     names = [name for name, value in vars(hookspecs).items() if hasattr(value, "espnet3_spec")]
@@ -192,3 +194,17 @@ def test_every_hook_has_a_page_with_its_signature_and_an_example() -> None:
         compile(example, name, "exec")
         assert f"def {name}(" in example, name
         assert name in made["hooks/index"]
+
+
+def test_every_message_of_the_sources_stands_on_a_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(DOCS))
+    made = _load(DOCS / "reference.py").pages()
+    listed = made["messages/espnet3_core"]
+    assert (
+        "| `… utterances are too few for … devices` | `use fewer devices: training.trainer.devices` |"
+        in listed
+    )
+    rows = [line for line in listed.splitlines() if line.startswith("| `")]
+    assert len(rows) > 250 and {line.replace("\\|", "").count("|") for line in rows} == {4}
+    for package in ("asr", "speech", "tts", "serve", "hub", "onnx", "demo"):
+        assert f"messages/espnet3_{package}" in made

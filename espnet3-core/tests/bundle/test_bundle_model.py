@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,9 @@ import torch
 from beeper import RATE, Beeper, Counter, Letters, Plugin
 from espnet3_core import load
 from espnet3_core.bundle.contents import providers
-from espnet3_core.bundle.manifest import Manifest
+from espnet3_core.bundle.manifest import Manifest, check_sample, read_manifest
 from espnet3_core.bundle.pack import write_bundle
-from espnet3_core.bundle.sample import Sample, differences, same
+from espnet3_core.bundle.sample import Sample, differences, same, write_sample
 from espnet3_core.catalog import current_catalog, use_catalog
 from espnet3_core.errors import UserError
 from espnet3_core.fields import FieldDeclaration
@@ -131,3 +132,25 @@ def test_weights_of_half_precision_load_and_whole_numbers_do_not(counter: Path) 
             continue
         with pytest.raises(UserError, match=r"is I32, and the model's is torch\.float32"):
             check_types(path, Counter())
+
+
+def test_audio_that_is_bare_numbers_is_refused_when_it_is_packed(
+    synthesizer: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = Beeper.infer
+
+    def bare(self: Beeper, batch: dict[str, Any]) -> list[dict[str, Any]]:
+        return [{**record, "audio": record["audio"].samples[:9]} for record in whole(self, batch)]
+
+    model = load(synthesizer, device="cpu")
+    monkeypatch.setattr(Beeper, "infer", bare)
+    with pytest.raises(UserError, match="audio: audio is declared, and the model gives list") as error:
+        write_sample(tmp_path, model, Sample({"text": "hello"}))
+    assert "espnet3_core.infer.audio.Audio" in str(error.value.hint)
+
+
+def test_a_sample_whose_audio_is_no_file_is_refused(synthesizer: Path) -> None:
+    manifest = read_manifest(synthesizer)
+    sample = {"inputs": {"text": "hello"}, "outputs": {"audio": [0.0, 0.1]}}
+    with pytest.raises(UserError, match="which is no file of the manifest"):
+        check_sample(synthesizer, replace(manifest, sample=sample))

@@ -85,3 +85,11 @@ def test_the_snippet_takes_the_sample() -> None:
         MANIFEST, inputs=[TEXT], outputs=[AUDIO], sample={"inputs": {"text": 'so "he" said'}, "outputs": {}}
     )
     assert r'model("so \"he\" said").audio' in card(spoken)
+
+
+def test_what_is_given_away_with_the_model_is_said() -> None:
+    recorded = {"inputs": {"speech": "sample/speech.wav"}, "outputs": {}}
+    spoken = {"inputs": {"text": "hello"}, "outputs": {}}
+    assert "a recording that is given away" in card(replace(MANIFEST, sample=recorded))
+    assert "an input that is given away" in card(replace(MANIFEST, inputs=[TEXT], sample=spoken))
+    assert "No sample of the data is given away" in card(replace(MANIFEST, sample=None))

@@ -69,7 +69,7 @@ def test_show_lists_the_keys_of_a_group():
 
     lines = option_lines(fields_of(CheckpointConfig), "")
     assert "  monitor: str = valid/loss" in lines
-    assert lines.index("  keep: int = 3") < lines.index("every_steps: int | None = null")
+    assert lines.index("  keep: int = 3") < lines.index("every_steps: int or null = null")
 
 
 def test_show_suggests(run_command):

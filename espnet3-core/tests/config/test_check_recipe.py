@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+import yaml
 from espnet3_core.catalog import use_catalog
 from espnet3_core.cli.main import main
 from espnet3_core.config.check import check_folder, check_recipe
@@ -285,3 +286,25 @@ def test_a_former_name_works_with_a_warning(toy_recipe, toy_yaml, catalog):
         assert load_configs(recipe, {}, (), ["training"])["training"].warnings == (item,)
     assert (item.level, item.place) == ("warning", "conf/training.yaml:5")
     assert item.message == "renamed/old is now renamed/new; renamed-in-memory 2.0 removes the old name"
+
+
+@pytest.mark.parametrize("spelt", ["init_from: {0}", "init_from: {{source: {0}, vocabulary: replace}}"])
+def test_a_model_to_begin_from_has_to_be_there(toy_recipe, spelt):
+    recipe = toy_recipe()
+    path = recipe.directory / "conf/training.yaml"
+    whole = path.read_text()
+    assert "model:" in whole
+
+    def findings(source):
+        node = yaml.safe_load(whole)
+        node["model"] |= yaml.safe_load(spelt.format(source))
+        path.write_text(yaml.safe_dump(node))
+        return [(item.message, item.key, item.place) for item in check_recipe(recipe)]
+
+    ((message, key, place),) = findings("../digits.zip")
+    assert message == "there is no file or folder ../digits.zip"
+    assert key.startswith("training.model.init_from")
+    assert place.startswith("conf/training.yaml:")
+    (recipe.directory / "digits").mkdir()
+    assert findings("digits") == []
+    assert findings("hf://org/digits@v1") == []

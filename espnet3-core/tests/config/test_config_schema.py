@@ -67,7 +67,7 @@ def test_keys_that_a_nested_node_omits_keep_the_defaults_of_the_field():
         ({"rate": 1, "stepz": 1}, "stepz", "unknown key 'stepz'", "did you mean 'steps'?"),
         ({"rate": 1, "steps": [1, 2.5]}, "steps.1", "expected int, got 2.5 (float)", None),
         ({"rate": 1, "steps": 3}, "steps", "expected tuple[int, ...], got 3 (int)", "write a list: [ … ]"),
-        ({"rate": 1, "pair": [1]}, "pair", "expected tuple[int, str] | None, got [1] (list)", None),
+        ({"rate": 1, "pair": [1]}, "pair", "expected tuple[int, str] or null, got [1] (list)", None),
         ({"rate": 1, "inner": {"size": "x"}}, "inner.size", "expected int, got 'x' (str)", None),
         ({"rate": 1, "inner": 4}, "inner", "expected a mapping, got 4 (int)", "its keys are: size"),
         ({"rate": 1, "many": [{}, {"sise": 1}]}, "many.1.sise", "unknown key 'sise'", "did you mean 'size'?"),
@@ -172,7 +172,7 @@ def test_fields_have_types_defaults_and_the_docstrings_under_them(catalog):
     assert rows["encoder"].type == "encoder module"
     assert rows["encoder"].default == "{name: toy/rnn, hidden: 16, dropout: 0.5}"
     assert rows["heads"].type == "list[head module]"
-    assert rows["mode"].type == "'fast' | 'slow'"
+    assert rows["mode"].type == "'fast' or 'slow'"
     assert (rows["layers"].default, rows["layers"].doc) == ("2", "How many,\none by one.")
 
 

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import io
+import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import urlopen
 
+import espnet3_core
 import pytest
 import soundfile
-from signals_tools import RATE, heard, letters
+from espnet3_core.bundle.archive import write_archive
+from signals_tools import RATE, heard, letters, page
 
+ROOT = Path(__file__).parents[3]
 PATIENCE = 20_000
 """Milliseconds that a loaded machine may take."""
 
@@ -83,7 +88,7 @@ def test_a_wrong_file_is_told_plainly_and_the_next_one_works(
     wrong.write_text("Dear madam,")
     choose(page, wrong)
     page.click("#run")
-    told(page, "This file cannot be read as audio; wav, flac, ogg, mp3 and aiff are read.")
+    told(page, "This file cannot be read as audio; wav, flac, ogg (Vorbis, Opus), mp3 and aiff are read.")
     page.click("#speech [aria-label=Clear]")
     choose(page, recording(tmp_path, "fed"))
     page.click("#run")
@@ -160,3 +165,24 @@ def test_numbers_and_limits_of_texts(visit: Any, speaking: str) -> None:
     address = page.locator("#sound-out a[download]").get_attribute("href")
     with urlopen(address) as response:
         assert soundfile.info(io.BytesIO(response.read())).duration == 1.5
+
+
+def test_a_recogniser_as_the_whole_way_shows_it(visit: Any, tmp_path: Path) -> None:
+    """The command of docs/from-experiment-to-users.md, with a bundle of espnet3-asr."""
+    pytest.importorskip("espnet3_asr", reason="espnet3-asr is not installed")
+    text = (ROOT / "docs/from-experiment-to-users.md").read_text("utf-8")
+    (words,) = re.findall(r"^espnet3 (demo digits\.zip --port) 7860$", text, re.MULTILINE)
+    bundle = ROOT / "plugins/espnet3-asr/tests/bundles/version_1"
+    write_archive(bundle, tmp_path / "digits.zip")
+    recorded = bundle / "sample/speech.wav"
+    expected = espnet3_core.load(bundle, device="cpu")(recorded)
+    environment = {**os.environ, "ESPNET3_CACHE": str(tmp_path / "cache")}
+    command = ["-m", "espnet3_core", *words.replace("digits.zip", str(tmp_path / "digits.zip")).split(), 0]
+    with page(command, environment) as address:
+        shown = visit(address)
+        choose(shown, recorded)
+        shown.click("#run")
+        written(shown, expected.text)
+        words_shown = shown.locator("#words-out .segment").all_inner_texts()
+    assert expected.text
+    assert words_shown == [word.word for word in expected.words]

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
+import shutil
+import sys
 from importlib.metadata import version
 from pathlib import Path
+from types import ModuleType
 
+import pytest
 from espnet3_core.bundle.manifest import Manifest
 from espnet3_core.component import Component
 from espnet3_core.config.roles import DemoConfig
@@ -62,3 +67,38 @@ def test_requirements_are_the_exact_versions_here() -> None:
     assert {"espnet3-core", "espnet3-demo", "gradio", "torch", "numpy", "pluggy"} <= pins.keys()
     assert pins == {name: version(name) for name in pins}
     assert lines == sorted(lines)
+
+
+def test_the_stage_makes_a_space_of_it(
+    signals: Signals, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """upload_demo, over HTTP, to a Hub that is there: one commit that is the packed folder."""
+    pytest.importorskip("espnet3_hub", reason="espnet3-hub is not installed")
+    server = hub_server()
+    with server.running() as hub:
+        monkeypatch.setitem(signals.environment, "HF_ENDPOINT", hub.url)
+        monkeypatch.setitem(signals.environment, "HF_HOME", str(tmp_path / "hf"))
+        monkeypatch.setitem(signals.environment, "HF_TOKEN", server.WRITER)
+        monkeypatch.setitem(signals.environment, "HF_HUB_DISABLE_XET", "1")
+        recipe = Path(shutil.copytree(signals.listening, tmp_path / "recipe"))
+        (recipe / "conf/demo.yaml").write_text(
+            "title: Hear letters\nupload: {name: hub/space, repo: acme/letters, private: false}\n"
+        )
+        printed = signals.run("pack_demo,upload_demo", recipe)
+    assert printed.strip() == f"{hub.url}/spaces/acme/letters"
+    repo = hub.repos["space", "acme/letters"]
+    assert not repo.private
+    files = {name: content for name, content in repo.files().items() if name != ".gitattributes"}
+    assert files == contents(experiment(recipe) / "demo")
+    assert SpaceCard(files["README.md"].decode()).data.sdk == "gradio"
+
+
+def hub_server() -> ModuleType:
+    """The Hub of espnet3-hub's tests."""
+    path = Path(__file__).parents[2] / "espnet3-hub/tests/hub_server.py"
+    spec = importlib.util.spec_from_file_location("hub_server", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module

@@ -14,6 +14,7 @@ from espnet3_core.bundle.source import fetch
 from espnet3_core.config.roles import PublicationConfig
 from espnet3_core.config.schema import validate
 from espnet3_core.errors import UserError
+from espnet3_core.testing import PublisherConformance
 from espnet3_hub.config import HubConfig
 from espnet3_hub.publish import ModelPublisher, SpacePublisher
 from hub_bundles import MODEL, contents, pack
@@ -242,3 +243,24 @@ def test_a_space_is_made_with_the_kit_that_its_card_names(hub: Hub, tmp_path: Pa
     repo = hub.repos["space", "acme/demo"]
     assert {k: v for k, v in repo.files().items() if k != ".gitattributes"} == contents(folder)
     assert address == f"{hub.url}/spaces/acme/demo"
+
+
+class TestModelPublisher(PublisherConformance):
+    """hub/model."""
+
+    name = "hub/model"
+    config = {"repo": "acme/digits"}
+
+
+class TestSpacePublisher(PublisherConformance):
+    """hub/space, of a folder whose card names its kit."""
+
+    name = "hub/space"
+    config = {"repo": "acme/page"}
+
+    def bundle(self) -> Path:
+        """The kit's folder in the place of a bundle."""
+        folder = self.folder / "demo"
+        folder.mkdir(exist_ok=True)
+        (folder / "README.md").write_text("---\nsdk: gradio\n---\n# Demo\n")
+        return folder

@@ -12,6 +12,8 @@ from espnet3_core.cli.main import main
 sys.path.insert(0, str(Path(__file__).parent))
 
 from digit_bundles import LOG_MEL, SHERPA, TDNN, Bundle, make  # noqa: E402
+from voice_bundles import ACOUSTIC, VOCODER  # noqa: E402
+from voice_bundles import make as make_voice  # noqa: E402
 
 
 @pytest.fixture
@@ -39,3 +41,16 @@ def exports(learnt: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
         words = ["export", str(learnt), "--format", kind, "--output", str(folder), "--force"]
         assert main(words) == 0
     return folders
+
+
+@pytest.fixture(scope="session")
+def voices(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Bundles of an acoustic model and a vocoder, and what they are exported as."""
+    folder = tmp_path_factory.mktemp("voices")
+    found = {}
+    for name, options in (("acoustic", ACOUSTIC), ("vocoder", VOCODER)):
+        found[name] = make_voice(folder / name, options)
+        found[f"{name}-onnx"] = folder / f"{name}-onnx"
+        words = ["export", str(found[name]), "--format", "onnx", "--output", str(found[f"{name}-onnx"])]
+        assert main(words) == 0
+    return found

@@ -18,7 +18,8 @@ _PIPELINES = {
 
 def card(manifest: Manifest) -> str:
     """The text of the card."""
-    return "\n".join([*_front_matter(manifest), *_head(manifest), *_scores(manifest), *_use(manifest)]) + "\n"
+    parts = (_front_matter, _head, _scores, _use, _sample)
+    return "\n".join(line for part in parts for line in part(manifest)) + "\n"
 
 
 def _front_matter(manifest: Manifest) -> Iterator[str]:
@@ -118,3 +119,15 @@ def _use(manifest: Manifest) -> Iterator[str]:
     yield 'model = espnet3_core.load(".")  # this folder; or its address, hf://ORG/NAME@REVISION'
     yield f"print(model({json.dumps(value, ensure_ascii=False)}).{attribute})"
     yield "```"
+    yield ""
+
+
+def _sample(manifest: Manifest) -> Iterator[str]:
+    """What of the data is given away with the model."""
+    if manifest.sample is None:
+        yield "No sample of the data is given away with this model, so `espnet3 verify` compares hashes only."
+        return
+    kinds = {field.name: field.kind for field in (*manifest.inputs, *manifest.outputs)}
+    recorded = [name for name in manifest.sample["inputs"] if kinds.get(name) == "audio"]
+    what = "a recording" if recorded else "an input"
+    yield f"`espnet3 verify` replays {what} that is given away with the model, and compares what comes out."

@@ -116,7 +116,10 @@ def parse_manifest(content: bytes, where: object, limits: Limits) -> Manifest:
     values = parse_json(content, where, limits)
     schema = values.get("schema")
     if type(schema) is not int:
-        raise UserError(f"{where}: is not the manifest of a bundle: it has no `schema`")
+        raise UserError(
+            f"{where}: is not the manifest of a bundle: it has no `schema`",
+            hint="`espnet3 pack RECIPE` writes bundles",
+        )
     if schema != SCHEMA:
         raise UserError(
             f"{where}: format {schema} is not known here (known is {SCHEMA})",
@@ -199,5 +202,5 @@ def check_sample(where: Path, manifest: Manifest) -> None:
     for name, value in [*sample["inputs"].items(), *sample["outputs"].items()]:
         if name not in kinds:
             raise refused(where, f"its sample has a field {name!r} that is not declared")
-        if kinds[name] == "audio" and value not in manifest.files:
+        if kinds[name] == "audio" and (not isinstance(value, str) or value not in manifest.files):
             raise refused(where, f"the sample's {name} is {value!r}, which is no file of the manifest")

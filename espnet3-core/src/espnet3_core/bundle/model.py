@@ -104,7 +104,10 @@ class LoadedModel:
         search = self.config.search
         owner = self.model if search is None else search.build(**self._needs, model=self.model)
         if not callable(getattr(owner, "infer", None)):
-            raise UserError(f"{self.directory / CONFIG}: {type(owner).__name__} has no infer(batch)")
+            raise UserError(
+                f"{self.directory / CONFIG}: {type(owner).__name__} has no infer(batch)",
+                hint="give the model infer(batch), or choose `search` in inference.yaml, and pack again",
+            )
         return owner
 
     def __call__(

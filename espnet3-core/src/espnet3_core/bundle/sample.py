@@ -42,6 +42,9 @@ def write_sample(directory: Path, model: LoadedModel, sample: Sample) -> dict[st
 
     Returns:
         The manifest's entry: ``inputs`` and ``outputs`` by field; audio by the name of its file.
+
+    Raises:
+        UserError: The model gives bare numbers for a field that is declared as audio.
     """
     inputs = {}
     for field in model.inputs:
@@ -58,6 +61,12 @@ def write_sample(directory: Path, model: LoadedModel, sample: Sample) -> dict[st
         if field.kind == "audio" and result.audio is not None:
             audio = result.audio
             outputs[field.name] = _write(directory, field.name, audio.samples, audio.sample_rate, "FLOAT")
+        elif field.kind == "audio" and field.name in result.fields:
+            given = type(result.fields[field.name]).__name__
+            raise UserError(
+                f"{field.name}: audio is declared, and the model gives {given}",
+                hint="let infer return espnet3_core.infer.audio.Audio(samples, sample_rate)",
+            )
         elif field.name in result.fields:
             outputs[field.name] = result.fields[field.name]
     return {"inputs": inputs, "outputs": outputs}

@@ -93,7 +93,10 @@ def _unpacked(archive: Path, digest: str, limits: Limits) -> Path:
         return folder
     listed = open_archive(archive, limits)
     if MANIFEST not in listed.sizes:
-        raise UserError(f"{archive}: it is not a bundle: it has no {MANIFEST}")
+        raise UserError(
+            f"{archive}: it is not a bundle: it has no {MANIFEST}",
+            hint="`espnet3 pack RECIPE` writes bundles",
+        )
     manifest = parse_manifest(listed.read(MANIFEST), archive, limits)
     check_listed(archive, manifest, listed.sizes)
     make_directory(folder.parent)

@@ -94,6 +94,7 @@ def _sample(context: StageContext) -> Sample | None:
     except UserError as error:
         hint = "publication.sample=null packs no sample; publication.sample=FILE takes another"
         raise UserError(f"no sample of the first test set can be had: {error.message}", hint=hint) from error
+    context.logger.info("an utterance of the test set is packed; publication.sample=null leaves it out")
     return Sample({field.name: item[field.name] for field in inputs if field.name in item})
 
 

@@ -18,9 +18,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "[ROLE.KEY=VALUE …]"
     )
     parser.epilog = (
-        "Example: espnet3 data check recipes/fsdd/asr. "
         "Exit code 0: nothing that stops a run or spoils its results (warnings may be there); 2: something "
-        "does; 75: interrupted, and the same command goes on."
+        "does; 75: interrupted, and the same command goes on. "
+        "Example: espnet3 data check recipes/fsdd/asr"
     )
     parser.add_argument("action", choices=["check"], help="decode every utterance once")
     parser.add_argument(

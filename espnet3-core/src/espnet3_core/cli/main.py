@@ -39,6 +39,9 @@ def _own(module: str, summary: str) -> Verb:
 VERBS = {
     "run": _own("run", "run the stages of a recipe"),
     "status": _own("status", "what of a recipe is done, and what is out of date"),
+    "report": _own(
+        "report", "an experiment as one HTML page: curves, scores, worst utterances, configuration"
+    ),
     "compare": _own("compare", "the difference of two experiments' scores, with a paired bootstrap"),
     "check": _own("check", "find all mistakes in a recipe's configuration, without running it"),
     "data": _own("data", "decode all data of a recipe and find bad utterances"),

@@ -93,7 +93,7 @@ def check(recipe: Recipe, stems: Mapping[str, Sequence[str]], overrides: Sequenc
         for reading in readings:
             findings += [*reading.findings, *deeper_findings(reading, system, recipe.directory)]
         by_role = {reading.role: reading for reading in reversed(readings) if reading.node is not None}
-        findings += _across(by_role)
+        findings += [*_across(by_role), *_initial(by_role, recipe.directory)]
         nodes = {role: reading.node for role, reading in by_role.items() if reading.node is not None}
         findings += [_with_place(finding, by_role) for finding in active.catalog.check_config(nodes)]
     unique = dict.fromkeys(findings)
@@ -219,6 +219,22 @@ def _across(readings: Mapping[str, Reading]) -> list[Finding]:
         if name not in known
     ]
     return placed(findings, "metrics", metrics.composed) if metrics.composed else findings
+
+
+def _initial(readings: Mapping[str, Reading], directory: Path) -> list[Finding]:
+    """A model to begin from that is not there; what is in it, training looks at."""
+    training = readings.get("training")
+    model = (training.node or {}).get("model") if training else None
+    init = model.get("init_from") if isinstance(model, Mapping) else None
+    source = init.get("source") if isinstance(init, Mapping) else init
+    if training is None or not isinstance(source, str) or "://" in source or (directory / source).exists():
+        return []
+    finding = Finding(
+        message=f"there is no file or folder {source}",
+        key="training.model.init_from" + (".source" if isinstance(init, Mapping) else ""),
+        hint="paths are relative to the recipe; espnet3 pack RECIPE makes bundles",
+    )
+    return placed([finding], "training", training.composed) if training.composed else [finding]
 
 
 def _with_place(finding: Finding, readings: Mapping[str, Reading]) -> Finding:

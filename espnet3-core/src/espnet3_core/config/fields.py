@@ -26,7 +26,7 @@ class FieldInfo:
 
     Attributes:
         name: The key.
-        type: Its type as text: ``int | None``, ``encoder module``.
+        type: Its type as text: ``int or null``, ``encoder module``.
         default: Its default as text; None when the key is required.
         doc: The docstring under the field.
         nested: Schema of a group of keys (a dataclass, also inside a list), or None.
@@ -147,11 +147,11 @@ def type_text(annotation: Any) -> str:
     if origin is typing.Annotated:
         return type_text(arguments[0])
     if is_union(annotation):
-        return " | ".join(type_text(item) for item in arguments)
+        return " or ".join(type_text(item) for item in arguments)
     if origin is typing.Literal:
-        return " | ".join(repr(item) for item in arguments)
+        return " or ".join(repr(item) for item in arguments)
     if annotation in (type(None), None):
-        return "None"
+        return "null"
     if annotation is Any:
         return "any"
     if annotation is ...:

@@ -118,7 +118,10 @@ def _document(loader: ConfigLoader, config_path: str) -> Document:
         module, *folders = source.path.split("/")
         resource = files(module).joinpath(*folders, name)
         return read_document(str(resource), resource.read_text(encoding="utf-8"))
-    raise UserError(f"{config_path}: no such configuration file")
+    raise UserError(
+        f"{config_path}: no such configuration file",
+        hint="mend the name in the `defaults` list, or add the file",
+    )
 
 
 def _composition_error(primary: Path, error: Exception, loader: ConfigLoader) -> UserError:

@@ -54,7 +54,8 @@ class Limits:
         if (seconds is not None and not seconds > 0) or (size is not None and size < sharing):
             raise UserError(
                 f"batch limits are too small: seconds {seconds}, size {size}"
-                + (f" for {sharing} devices together" if sharing > 1 else "")
+                + (f" for {sharing} devices together" if sharing > 1 else ""),
+                hint="raise training.batch.seconds or training.batch.size",
             )
         most = 2**62 if size is None else size
         return cls(math.inf, most) if seconds is None else cls(seconds, most, WASTE)
@@ -174,9 +175,15 @@ def plan_batches(
     sharing = world_size if scope == "global" else 1
     limits = Limits.make(seconds, size, sharing)
     if len(values) < world_size:
-        raise UserError(f"{len(values)} utterances are too few for {world_size} devices")
+        raise UserError(
+            f"{len(values)} utterances are too few for {world_size} devices",
+            hint="use fewer devices: training.trainer.devices",
+        )
     if not np.isfinite(values).all():
-        raise UserError(f"item {int(np.flatnonzero(~np.isfinite(values))[0])} has no finite length")
+        raise UserError(
+            f"item {int(np.flatnonzero(~np.isfinite(values))[0])} has no finite length",
+            hint="lengths() gives the seconds of every item",
+        )
     abreast = world_size // sharing
     dropping = uneven == "drop" and abreast > 1  # a step that is dealt out leaves no batch over
     spare = abreast - 1 if dropping else 0

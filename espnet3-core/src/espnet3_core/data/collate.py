@@ -61,7 +61,10 @@ class PadCollator:
             try:
                 tensors.append(_tensor(value))
             except (TypeError, ValueError) as error:
-                raise UserError(f"utterance {key!r}: field {name!r} is not an array: {error}") from error
+                raise UserError(
+                    f"utterance {key!r}: field {name!r} is not an array: {error}",
+                    hint="datasets return arrays, numbers or text: leave it out, or choose another collator",
+                ) from error
         first = tensors[0]
         for tensor, key in zip(tensors, ids, strict=True):
             if tensor.ndim != first.ndim or tensor.shape[1:] != first.shape[1:]:

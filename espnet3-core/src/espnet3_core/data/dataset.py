@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -56,21 +57,30 @@ def ids_of(dataset: Any) -> list[str]:
     if callable(getattr(dataset, "ids", None)):
         ids = [str(name) for name in dataset.ids()]
         if len(ids) != count:
-            raise UserError(f"{_name(dataset)}: ids() gives {len(ids)} ids for {count} items")
+            raise UserError(
+                f"{_name(dataset)}: ids() gives {len(ids)} ids for {count} items",
+                hint="return one id for each item, in their order",
+            )
     elif "id" in _columns(dataset):
         ids = [str(name) for name in dataset["id"]]
     elif callable(getattr(dataset, "describe", None)) and count and "id" in dataset.describe(0):
         ids = [str(dataset.describe(index)["id"]) for index in range(count)]
     elif count and "id" in dataset[0]:
-        _log.warning("%s has no ids(): reading all %d items to learn them", _name(dataset), count)
+        _warn_once(f"{_name(dataset)} has no ids(): reading all {count} items to learn them")
         ids = [str(dataset[index]["id"]) for index in range(count)]
     else:
-        _log.warning(
-            "%s has no ids(): its items are called by their index, %s …", _name(dataset), index_id(0, count)
+        _warn_once(
+            f"{_name(dataset)} has no ids(): its items are called by their index, {index_id(0, count)} …"
         )
         return [index_id(index, count) for index in range(count)]
     check_unique(ids, _name(dataset))
     return ids
+
+
+@lru_cache(maxsize=64)
+def _warn_once(message: str) -> None:
+    """Warn; each stage asks for the ids of a dataset several times."""
+    _log.warning(message)
 
 
 def known_ids(dataset: Any) -> Sequence[str]:
@@ -122,7 +132,10 @@ def lengths_of(dataset: Any) -> NDArray[np.float64] | None:
         lengths = dataset[column]
     found = np.asarray(lengths, np.float64)
     if found.shape != (len(dataset),):
-        raise UserError(f"{_name(dataset)}: lengths() gives {found.shape} for {len(dataset)} items")
+        raise UserError(
+            f"{_name(dataset)}: lengths() gives {found.shape} for {len(dataset)} items",
+            hint="return the seconds of each item, in their order",
+        )
     return found
 
 
@@ -260,7 +273,10 @@ class PreparedDataset:
         if speech.ndim == 2 and 1 in speech.shape:
             speech = speech.reshape(-1)
         if speech.ndim != 1:
-            raise UserError(f"its audio has shape {speech.shape}, and one channel is wanted")
+            raise UserError(
+                f"its audio has shape {speech.shape}, and one channel is wanted",
+                hint="average or choose channels in __getitem__, or in the column before training",
+            )
         if rate is not None and self.sample_rate is not None and rate != self.sample_rate:
             if self.resample != "soxr":
                 raise UserError(
@@ -282,7 +298,10 @@ class PreparedDataset:
             )
         text = item[self.text_field]
         if not isinstance(text, str):
-            raise UserError(f"its {self.text_field} is {type(text).__name__}, and text is wanted")
+            raise UserError(
+                f"its {self.text_field} is {type(text).__name__}, and text is wanted",
+                hint="return a string from __getitem__; `columns` says which header holds the text",
+            )
         return {**item, self.text_field: np.asarray(self.tokenizer.encode(text), np.int64).reshape(-1)}
 
     def ids(self) -> list[str]:

@@ -137,7 +137,8 @@ def build_loader(
     if keep is not None and not keep.any():
         raise UserError(
             f"all {len(keep)} utterances are shorter than min_seconds {min_seconds} or longer than "
-            f"max_seconds {max_seconds}"
+            f"max_seconds {max_seconds}",
+            hint="change training.dataset.min_seconds and max_seconds; lengths are in seconds",
         )
     sampler = BatchSampler(
         lengths,

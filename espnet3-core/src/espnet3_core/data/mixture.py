@@ -51,7 +51,9 @@ class Mixture:
         _check_weights(config)
         empty = [name for name, part in self.parts.items() if not len(part)]
         if empty:
-            raise UserError(f"core/mixture: part {empty[0]!r} is empty")
+            raise UserError(
+                f"core/mixture: part {empty[0]!r} is empty", hint="look at its path, or take the part out"
+            )
         self._ids = TextColumn.of(self._all_ids())
         self.findings = [f for part in self.parts.values() for f in getattr(part, "findings", ())]
 

@@ -43,7 +43,10 @@ def write_wav(path: Path, audio: Audio) -> None:
 
     samples = np.asarray(audio.samples, np.float64)
     if not np.isfinite(samples).all():
-        raise UserError(f"{path.name}: the model made audio with numbers that are not finite")
+        raise UserError(
+            f"{path.name}: the model made audio with numbers that are not finite",
+            hint="the training has diverged: choose an earlier checkpoint with inference.checkpoint",
+        )
     values = np.clip(np.rint(samples * 32768), -32768, 32767).astype(np.int16)
     with atomic_open(path, "wb") as stream:
         soundfile.write(stream, values, audio.sample_rate, format="WAV", subtype="PCM_16")

@@ -255,9 +255,15 @@ def check_results(results: Any, ids: Sequence[str]) -> None:
         UserError: The search or model returned something else.
     """
     if not isinstance(results, list) or not all(isinstance(result, Mapping) for result in results):
-        raise UserError(f"infer(batch) returned {type(results).__name__}, and a list of dicts is expected")
+        raise UserError(
+            f"infer(batch) returned {type(results).__name__}, and a list of dicts is expected",
+            hint='return one dict for each utterance of the batch, such as {"text": …}',
+        )
     if len(results) != len(ids):
-        raise UserError(f"infer(batch) returned {len(results)} results for {len(ids)} utterances")
+        raise UserError(
+            f"infer(batch) returned {len(results)} results for {len(ids)} utterances",
+            hint="return one dict for each utterance of the batch, in its order",
+        )
 
 
 def plain(value: Any) -> Any:

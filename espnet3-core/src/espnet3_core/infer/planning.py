@@ -78,7 +78,10 @@ def make_work(name: str, dataset: Any, offset: int = 0) -> Work:
     from espnet3_core.data.dataset import ids_of, lengths_of
 
     if len(dataset) == 0:
-        raise UserError(f"inference.test_sets.{name}: there is nothing in it")
+        raise UserError(
+            f"inference.test_sets.{name}: there is nothing in it",
+            hint="look at its path and at what `where` keeps",
+        )
     lengths = lengths_of(dataset)
     return Work(
         name, dataset, ids_of(dataset), None if lengths is None else list(map(float, lengths)), offset

@@ -59,7 +59,9 @@ def _parsed(line: str, file: Path, number: int) -> dict[str, Any]:
             f"{file}:{number}: not JSON: {error}", hint="run the stage infer with --force"
         ) from error
     if not isinstance(record, dict) or "id" not in record:
-        raise UserError(f"{file}:{number}: a result with an id is expected")
+        raise UserError(
+            f"{file}:{number}: a result with an id is expected", hint="run the stage infer with --force"
+        )
     return record
 
 

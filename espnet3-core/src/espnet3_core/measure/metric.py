@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 from espnet3_core.errors import UserError
 from espnet3_core.names import did_you_mean
@@ -49,11 +49,13 @@ class Metric(ABC):
         on_failure: Values that stand for the results of an utterance that could not be decoded. Where an
             input from the results has none, failed utterances are left out; they are counted always.
         version: Changes whenever equal inputs give other numbers.
+        better: Whether a lower or a higher score is better: reports show the worst utterances first.
     """
 
     inputs: ClassVar[Mapping[str, str]] = {}
     on_failure: ClassVar[Mapping[str, Any]] = {}
     version: ClassVar[str] = "1"
+    better: ClassVar[Literal["lower", "higher"]] = "lower"
 
     def __init__(self, config: Any = None) -> None:
         self.config = config

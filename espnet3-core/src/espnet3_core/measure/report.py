@@ -6,7 +6,17 @@ import sys
 from collections.abc import Container, Mapping, Sequence
 from typing import IO, Any
 
-_NOT_SCORES = ("metric", "version", "normalizers", "interval", "level", "interval_by", "provenance", "ratio")
+_NOT_SCORES = (
+    "metric",
+    "version",
+    "better",
+    "normalizers",
+    "interval",
+    "level",
+    "interval_by",
+    "provenance",
+    "ratio",
+)
 
 
 def print_table(scores: Mapping[str, Mapping[str, Mapping[str, Any]]], file: IO[str] | None = None) -> None:

@@ -199,6 +199,7 @@ def _value(
 
 def _values(metric: Metric, component: Component) -> dict[str, Any]:
     named = {"metric": component.name or component.target, "version": metric.version}
+    named["better"] = metric.better
     ratio = metric.ratio()
     extra = {"ratio": asdict(ratio)} if ratio is not None else {}
     return {**_plain(metric.compute()), **named, **_plain(metric.provenance()), **_plain(extra)}

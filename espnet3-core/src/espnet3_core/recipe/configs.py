@@ -31,7 +31,10 @@ def read_saved(file: Path, role: str, system: SystemSpec) -> RoleConfig:
     from espnet3_core.config.load import load_resolved, schema_of
 
     if not file.is_file():
-        raise UserError(f"{file}: the configuration that the experiment ran with is gone")
+        raise UserError(
+            f"{file}: the configuration that the experiment ran with is gone",
+            hint="bring it back from a copy, or begin a new experiment with --tag",
+        )
     return load_resolved(file, role, schema_of(system, role))
 
 

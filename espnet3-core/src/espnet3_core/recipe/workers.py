@@ -48,7 +48,10 @@ class ContextReference:
         recipe, experiment = activate_in_worker(self.recipe), Experiment(self.experiment)
         stage = next((stage for stage in recipe.system.stages if stage.name == self.stage), None)
         if stage is None:
-            raise UserError(f"{recipe.system_ref} has no stage {self.stage!r} any more")
+            raise UserError(
+                f"{recipe.system_ref} has no stage {self.stage!r} any more",
+                hint="the recipe has changed meanwhile: run the command again",
+            )
         # That of training is the saved one, or that of the file where nothing has been trained here.
         sources = Configs(recipe, self.stems, self.overrides)
         saved = {role: experiment.config_file(self.stems.get(role, role)) for role in stage.roles}

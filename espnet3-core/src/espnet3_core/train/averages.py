@@ -50,7 +50,10 @@ def write_average(directory: Path, monitor: str, models: Sequence[Kept], path: P
     try:
         weights = average_weights([directory / kept.file for kept in sources])
     except FileNotFoundError as error:
-        raise UserError(f"{directory}: a model to average is gone: {error}") from error
+        raise UserError(
+            f"{directory}: a model to average is gone: {error}",
+            hint="bring it back, or average what is left: espnet3 average",
+        ) from error
     save_weights(path, weights, {"monitor": monitor, "average_of": [asdict(kept) for kept in sources]})
 
 

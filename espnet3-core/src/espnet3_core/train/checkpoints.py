@@ -234,7 +234,10 @@ def load_state(path: Path) -> dict[str, Tensor]:
             return load_file(str(path))
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except FileNotFoundError:
-        raise UserError(f"{path}: no such checkpoint") from None
+        raise UserError(
+            f"{path}: no such checkpoint",
+            hint="inference.checkpoint is best, average, last or the path of one",
+        ) from None
     except pickle.UnpicklingError as error:  # whose message is about torch's own options
         raise UserError(
             f"{path}: cannot be read as a checkpoint: it is none, or holds other things than tensors",

@@ -130,7 +130,10 @@ def _wait(file: Path, key: str) -> dict[str, Any]:
         if (known := _read(file)) is not None and known["key"] == key:
             return known
         time.sleep(0.2)
-    raise UserError(f"training.batch.auto: the first process wrote no {file.name} within an hour")
+    raise UserError(
+        f"training.batch.auto: the first process wrote no {file.name} within an hour",
+        hint="look at its log; training.batch.seconds instead of auto needs no trial",
+    )
 
 
 def _probe(config: Any, module: Any, trainer: Any, data: Any, lengths: Any) -> dict[str, Any]:
@@ -249,5 +252,8 @@ def _peak(device: torch.device) -> float:
     try:
         status = Path("/proc/self/status").read_text()
     except OSError as error:
-        raise UserError("training.batch.auto works on CUDA, and on the CPU under Linux") from error
+        raise UserError(
+            "training.batch.auto works on CUDA, and on the CPU under Linux",
+            hint="set training.batch.seconds or training.batch.size",
+        ) from error
     return 1024 * float(status.partition("VmHWM:")[2].split()[0])

@@ -7,15 +7,10 @@ import os
 from typing import Any
 
 from espnet3_core.config.roles import DemoConfig
-from espnet3_core.data.audio import AudioInfo, Samples
-from espnet3_core.data.encoded import content_info, decode_audio
+from espnet3_core.data.audio import Samples
+from espnet3_core.data.uploads import READABLE, RefusedUpload, decode_upload
 from espnet3_core.errors import UserError
 from espnet3_core.fields import FieldDeclaration
-
-READABLE = "wav, flac, ogg, mp3 and aiff are read"
-_MOST_RATE = 384_000
-_DENSEST = 96_000
-"""Samples per second, all channels together, of the longest recording: what decoding may fill memory with."""
 
 
 def read(field: FieldDeclaration, value: Any, demo: DemoConfig, sample_rate: int | None) -> Any:
@@ -70,28 +65,21 @@ def read_audio(path: str, demo: DemoConfig, sample_rate: int | None) -> Samples:
     with open(path, "rb") as stream:
         content = stream.read()
     try:
-        _check(content_info(content, "the file"), demo)
-        return decode_audio(content, "the file", sample_rate=sample_rate, channels="mean", resample="soxr")
-    except _TooMuch:
-        raise
-    except (UserError, ValueError, ArithmeticError) as error:
-        # ValueError and ArithmeticError: headers that contradict themselves.
-        raise UserError(f"This file cannot be read as audio; {READABLE}.") from error
+        return decode_upload(content, sample_rate=sample_rate, seconds=demo.max_seconds)
+    except RefusedUpload as error:
+        raise UserError(_plainly(error, demo)) from error
 
 
-class _TooMuch(UserError):
-    """Audio that could be decoded, and is not."""
-
-
-def _check(info: AudioInfo, demo: DemoConfig) -> None:
-    if info.rate > _MOST_RATE or info.frames * info.channels > demo.max_seconds * _DENSEST:
-        raise _TooMuch(
-            f"The file has {info.channels} channels at {info.rate} Hz, which is more than a page takes."
-        )
+def _plainly(error: RefusedUpload, demo: DemoConfig) -> str:
+    """Why a file is not taken, for people."""
+    info = error.info
+    if info is None:
+        return f"This file cannot be read as audio; {READABLE}."
+    if not info.frames:
+        return "The recording is empty."
     if info.seconds > demo.max_seconds:
-        raise _TooMuch(
+        return (
             f"The recording lasts {info.seconds:.0f} s; at most {demo.max_seconds:g} s are taken. "
             "Choose a shorter one, or cut it with the scissors."
         )
-    if not info.frames:
-        raise _TooMuch("The recording is empty.")
+    return f"The file has {info.channels} channels at {info.rate} Hz, which is more than a page takes."

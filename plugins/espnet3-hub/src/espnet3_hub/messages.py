@@ -88,7 +88,10 @@ def _refused(address: str, error: HfHubHTTPError) -> UserError:
             f"{address}: its owners decide who may read it", hint="ask for access on its page, and log in"
         )
     if isinstance(error, RevisionNotFoundError):
-        return UserError(f"{address}: the repository has no such revision")
+        return UserError(
+            f"{address}: the repository has no such revision",
+            hint="its page on the Hub lists branches, tags and commits",
+        )
     if isinstance(error, RepositoryNotFoundError):
         hint = "check the name" if get_token() else f"check the name; if it is private, {LOG_IN}"
         return UserError(f"{address}: there is no such repository, or you may not see it", hint=hint)

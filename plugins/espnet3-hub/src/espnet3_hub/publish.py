@@ -162,7 +162,9 @@ def _files(folder: Path) -> dict[str, Path]:
     """
     paths = sorted(folder.rglob("*"))
     if links := [path for path in paths if path.is_symlink()]:
-        raise UserError(f"{links[0]}: it is a link, and only files are published")
+        raise UserError(
+            f"{links[0]}: it is a link, and only files are published", hint="put the file itself in its place"
+        )
     if not any(path.is_file() for path in paths):
         raise UserError(f"{folder}: there is nothing to publish", hint="espnet3 pack RECIPE makes bundles")
     return {path.relative_to(folder).as_posix(): path for path in paths if path.is_file()}

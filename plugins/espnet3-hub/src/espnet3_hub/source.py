@@ -43,7 +43,10 @@ def fetch(uri: str, directory: Path) -> None:
         commit = _pinned(api, repo, match["revision"])
         manifest_size = _sizes(api, repo, commit, [MANIFEST]).get(MANIFEST)
         if manifest_size is None or manifest_size > DEFAULT_LIMITS.json_bytes:
-            raise UserError(f"{uri}: it is not a bundle: it has no {MANIFEST} of reasonable size")
+            raise UserError(
+                f"{uri}: it is not a bundle: it has no {MANIFEST} of reasonable size",
+                hint="`espnet3 pack RECIPE` writes bundles, and the publisher hub/model uploads them",
+            )
         api.hf_hub_download(repo, MANIFEST, revision=commit, local_dir=directory)
         manifest = read_manifest(directory)
         check_listed(uri, manifest, _sizes(api, repo, commit, [*manifest.files]))

@@ -101,7 +101,10 @@ def write_graph(graph: Graph, path: Path) -> None:
     except torch.onnx.errors.OnnxExporterError as error:
         cause = error.__cause__ or error
         reason = f"{type(cause).__name__}: {str(cause).strip().splitlines()[0]}"
-        raise UserError(f"torch cannot make a graph of this model: {reason}") from error
+        raise UserError(
+            f"torch cannot make a graph of this model: {reason}",
+            hint="what the model computes must not depend on values of its input; see torch.onnx.export",
+        ) from error
     assert program is not None
     proto = program.model_proto
     _describe(proto, graph)

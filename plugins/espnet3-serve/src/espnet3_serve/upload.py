@@ -6,9 +6,8 @@ import sys
 from collections.abc import AsyncGenerator, Iterable
 from typing import Any
 
-from espnet3_core.data.audio import AudioInfo, Samples
-from espnet3_core.data.encoded import content_info, decode_audio
-from espnet3_core.errors import UserError
+from espnet3_core.data.audio import Samples
+from espnet3_core.data.uploads import RefusedUpload, decode_upload
 from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
@@ -18,12 +17,6 @@ from espnet3_serve.limits import Limits
 
 FIELDS = 64 * 1024
 """Bytes of a form beyond its file: fields, names and boundaries."""
-READABLE = "wav, flac, ogg (Vorbis, Opus), mp3 and aiff are read"
-CHANNELS = 8
-RATES = (1_000, 384_000)
-"""Hz; what lies beyond is not a recording of speech."""
-DENSEST = 96_000
-"""Samples per second of the longest recording, all channels together: what decoding may fill memory with."""
 
 
 class _MemoryParser(MultiPartParser):
@@ -103,26 +96,7 @@ def decode(content: bytes, sample_rate: int, limits: Limits) -> Samples:
         APIError: It cannot be decoded, is cut off, or longer than allowed.
     """
     try:
-        info = content_info(content, "the file")
-        _check(info, limits)
-        return decode_audio(content, "the file", sample_rate=sample_rate, channels="mean", resample="soxr")
-    except UserError as error:
-        raise APIError(400, f"{error.message}; {READABLE}", param="file") from None
-    except (ValueError, ArithmeticError):
-        # Headers that contradict themselves: shapes and rates that no decoder can follow.
-        raise APIError(
-            400, f"the file cannot be decoded: its header is damaged; {READABLE}", param="file"
-        ) from None
-
-
-def _check(info: AudioInfo, limits: Limits) -> None:
-    if not RATES[0] <= info.rate <= RATES[1] or not 1 <= info.channels <= CHANNELS:
-        problem = f"the file has {info.channels} channels at {info.rate} Hz"
-        wanted = f"at most {CHANNELS} channels at {RATES[0]} to {RATES[1]} Hz are read"
-        raise APIError(400, f"{problem}; {wanted}", param="file")
-    if info.seconds > limits.seconds or info.frames * info.channels > limits.seconds * DENSEST:
-        problem = (
-            f"the file holds {info.seconds:.1f} s of audio in {info.channels} channels at {info.rate} Hz"
-        )
-        wanted = f"at most {limits.seconds:g} s are taken, of two channels at 48 kHz; cut it into pieces"
-        raise APIError(400, f"{problem}; {wanted}", param="file", code="audio_too_long")
+        return decode_upload(content, sample_rate=sample_rate, seconds=limits.seconds)
+    except RefusedUpload as error:
+        code = "audio_too_long" if error.too_long else None
+        raise APIError(400, error.message, param="file", code=code) from None

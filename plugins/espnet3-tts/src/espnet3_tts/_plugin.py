@@ -57,6 +57,12 @@ def espnet3_systems() -> Iterable[Any]:
 
 
 @hookimpl
+def espnet3_exports() -> Iterable[Any]:
+    """Acoustic models and vocoders as ONNX."""
+    return _records("records", "EXPORTS")
+
+
+@hookimpl
 def espnet3_commands() -> Iterable[Any]:
     """``espnet3 tts``."""
     return _records("cli_records", "COMMANDS")

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from espnet3_core.specs import CallbackSpec, MetricSpec, ModelSpec, ModuleSpec, SearchSpec, TokenizerSpec
+from espnet3_core.specs import (
+    CallbackSpec,
+    ExportSpec,
+    MetricSpec,
+    ModelSpec,
+    ModuleSpec,
+    SearchSpec,
+    TokenizerSpec,
+)
 
 _P = "espnet3_tts"
 
@@ -163,5 +171,14 @@ CALLBACKS = (
         config=f"{_P}.callbacks.config:PicturesConfig",
         summary="Alignments, spectrograms and samples of validation utterances",
         tasks=("tts",),
+    ),
+)
+
+EXPORTS = (
+    ExportSpec(
+        format="onnx",
+        system="tts/synthesis",
+        target=f"{_P}.models.graphs:to_graphs",
+        summary="tokens to spectrograms, or spectrograms to audio, for onnxruntime",
     ),
 )

@@ -13,6 +13,7 @@ class Accuracy(Metric):
 
     inputs = {"hypothesis": "label", "reference": "dataset:label"}
     on_failure = {"hypothesis": None}
+    better = "higher"
 
     def __init__(self, config: Any = None) -> None:
         super().__init__(config)

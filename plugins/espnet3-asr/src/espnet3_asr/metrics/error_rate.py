@@ -116,7 +116,10 @@ class ErrorRate(Metric):
         """
         twice = [name for name, count in Counter(entry.id for entry in self.scored).items() if count > 1]
         if twice:
-            raise UserError(f"{self.key}: utterances were given twice: {', '.join(sorted(twice)[:5])}")
+            raise UserError(
+                f"{self.key}: utterances were given twice: {', '.join(sorted(twice)[:5])}",
+                hint="`espnet3 run RECIPE --stages infer --force` writes the results anew",
+            )
         totals = [entry.counts for entry in self.scored]
         length = sum(counts.length for counts in totals)
         errors = sum(counts.errors for counts in totals)

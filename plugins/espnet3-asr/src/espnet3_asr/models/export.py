@@ -125,7 +125,10 @@ def features_to_log_probs(model: LoadedModel) -> Export:
 def _recogniser(model: LoadedModel) -> Recogniser:
     name = model.config.model.name
     if not isinstance(model.model, Recogniser):
-        raise UserError(f"model {name} has no CTC output of its own, and only that is exported")
+        raise UserError(
+            f"model {name} has no CTC output of its own, and only that is exported",
+            hint="asr/ctc and asr/ctc_attention have one",
+        )
     if getattr(model.model, "ctc_weight", 1.0) == 0:
         raise UserError(
             f"model {name} has ctc_weight 0: its CTC output, which is what is exported, was not trained",

@@ -98,7 +98,10 @@ class BaseTokenizer(ABC):
                 f"{path}: no tokenizer here", hint="run the stage train_tokenizer, or give another folder"
             ) from None
         except UnicodeDecodeError as error:
-            raise UserError(f"{path}: is not UTF-8 text ({error})") from None
+            raise UserError(
+                f"{path}: is not UTF-8 text ({error})",
+                hint="train the tokenizer again: --stages train_tokenizer --force",
+            ) from None
         # Not splitlines(): U+2028 and the like are tokens.
         tokens = text.removesuffix("\n").split("\n")
         if tokens[:2] != [BLANK, UNKNOWN] or tokens[-1] != BOUNDARY:
@@ -114,7 +117,10 @@ class BaseTokenizer(ABC):
         if len(self._ids) != len(self.tokens):
             seen: set[str] = set()
             twice = sorted({token for token in self.tokens if token in seen or seen.add(token)})  # type: ignore[func-returns-value]
-            raise UserError(f"{place}: tokens occur twice: {', '.join(map(repr, twice[:5]))}")
+            raise UserError(
+                f"{place}: tokens occur twice: {', '.join(map(repr, twice[:5]))}",
+                hint="train the tokenizer again: --stages train_tokenizer --force",
+            )
 
     def _add(self, tokens: Iterable[str]) -> None:
         """Put new tokens before the sentence boundary."""
@@ -131,7 +137,10 @@ class BaseTokenizer(ABC):
     def _checked(self, ids: Sequence[int]) -> Sequence[int]:
         for index in ids:
             if not 0 <= index < len(self.tokens):
-                raise UserError(f"token id {index} is outside of the vocabulary of {len(self.tokens)} tokens")
+                raise UserError(
+                    f"token id {index} is outside of the vocabulary of {len(self.tokens)} tokens",
+                    hint="the model and the tokenizer do not belong together: take both from one experiment",
+                )
         return ids
 
     def _plain(self, ids: Sequence[int]) -> list[int]:

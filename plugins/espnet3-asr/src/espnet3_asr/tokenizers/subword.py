@@ -106,7 +106,10 @@ class SubwordTokenizer(BaseTokenizer):
                 f"tokenizer.vocab_size {size} is too small: the characters of the training text need {limit}",
                 hint=f"set tokenizer.vocab_size to {limit} or more, or lower tokenizer.character_coverage",
             )
-        return UserError(f"SentencePiece cannot train the tokenizer: {text}")
+        return UserError(
+            f"SentencePiece cannot train the tokenizer: {text}",
+            hint="look at the training text; another tokenizer.vocab_size, or asr/char, may do",
+        )
 
     def _set_model(self, model: bytes, *, place: str) -> None:
         from sentencepiece import SentencePieceProcessor
@@ -115,7 +118,10 @@ class SubwordTokenizer(BaseTokenizer):
         try:
             processor.LoadFromSerializedProto(model)
         except (RuntimeError, OSError) as error:
-            raise UserError(f"{place}: is not a SentencePiece model ({error})") from None
+            raise UserError(
+                f"{place}: is not a SentencePiece model ({error})",
+                hint="train the tokenizer again: --stages train_tokenizer --force",
+            ) from None
         pieces = [processor.id_to_piece(index) for index in range(1, processor.get_piece_size())]
         self._set_tokens(pieces, place=place)
         self._model = model

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from espnet3_speech.layers.exporting import exporting
 from torch import Tensor
 from torch.nn import functional
 
@@ -46,5 +47,8 @@ def owners(durations: Tensor, frames: int) -> Tensor:
     """``(batch, tokens)`` durations to the token of each frame, ``(batch, frames)``; -1 beyond the last."""
     ends = durations.cumsum(1)
     position = torch.arange(frames, device=durations.device).expand(len(durations), -1).contiguous()
-    token = torch.searchsorted(ends, position, right=True)
+    if exporting():  # The same without a search, which other programs do not have.
+        token = (position.unsqueeze(2) >= ends.unsqueeze(1)).sum(2)
+    else:
+        token = torch.searchsorted(ends, position, right=True)
     return token.masked_fill(position >= ends[:, -1:], -1)

@@ -73,7 +73,10 @@ class Analysis:
         """
         speech = torch.from_numpy(np.asarray(samples, np.float32).copy())[None]
         if speech.shape[1] < self.config.n_fft:
-            raise UserError(f"utterance {name!r}: {speech.shape[1]} samples are too few to be measured")
+            raise UserError(
+                f"utterance {name!r}: {speech.shape[1]} samples are too few to be measured",
+                hint="leave it out of the test set",
+            )
         with torch.inference_mode():
             found = self.features(speech, torch.tensor([speech.shape[1]]), pitch=self.pitch)
         level = found.energy[0].double().numpy() * NATS_TO_DB

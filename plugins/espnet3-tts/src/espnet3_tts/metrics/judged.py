@@ -136,6 +136,7 @@ class SpeakerSimilarity(JudgedMetric):
     """
 
     key = "speaker_similarity"
+    better = "higher"
 
     def __init__(self, config: SpeakerSimilarityConfig, *, sample_rate: int | None = None) -> None:
         self.sample_rate = sample_rate or judges.RATE
@@ -160,6 +161,7 @@ class Dnsmos(JudgedMetric):
 
     inputs: ClassVar = {"audio": "audio"}
     key = "dnsmos"
+    better = "higher"
 
     def __init__(self, config: DnsmosConfig) -> None:
         super().__init__(config)

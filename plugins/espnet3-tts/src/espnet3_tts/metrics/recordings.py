@@ -87,6 +87,7 @@ class PitchCorrelation(PitchMetric):
     """Pearson's correlation of F0 over pairs that are voiced in both, mean over utterances."""
 
     key = "f0_correlation"
+    better = "higher"
 
     def pairs(self, name: str, wanted: np.ndarray, found: np.ndarray) -> None:
         """The utterance's correlation; without variation or with less than three pairs it has none."""

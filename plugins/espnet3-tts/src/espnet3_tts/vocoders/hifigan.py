@@ -46,7 +46,8 @@ class HifiGanVocoder(nn.Module):
         if self.generator.config.hop != features.hop:
             raise UserError(
                 f"vocoder tts/hifigan makes {self.generator.config.hop} samples of a frame, and the model's "
-                f"hop is {features.hop}"
+                f"hop is {features.hop}",
+                hint="choose a vocoder that was trained with this `hop`, or tts/griffin_lim",
             )
         self.generator.plain()
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
+from espnet3_core.bundle.export import Graph
 from espnet3_speech.masks import valid_mask, zero_padding
 from torch import Tensor, nn
 
@@ -235,6 +236,12 @@ class FastSpeech2(nn.Module):
         controls = controls or Controls()
         only(controls, "tts/fastspeech2", "speed", "pitch", "energy")
         numbers = self.speakers.numbers(speaker, len(text), text.device)
+        return self.rendered(text, text_lengths, numbers, controls)
+
+    def rendered(
+        self, text: Tensor, text_lengths: Tensor, numbers: Tensor | None, controls: Controls
+    ) -> Spoken:
+        """What :meth:`speak` gives, for ``(batch,)`` numbers of speakers: operations on tensors alone."""
         hidden = self._encode(self._embed(text, text_lengths), text_lengths, numbers)
         valid = valid_mask(text_lengths, text.shape[1])
         real = self.duration(hidden, text_lengths).exp().clamp(min=1.0) * valid
@@ -255,6 +262,12 @@ class FastSpeech2(nn.Module):
             return values
         logs = scale.inverse(values.unsqueeze(2), speakers) + torch.tensor(factor).log()
         return scale(logs, speakers).squeeze(2)
+
+    def graph(self, texts: Sequence[Sequence[int]]) -> Graph:
+        """Tokens to a spectrogram, as ``espnet3 export`` writes it; ``texts`` are examples of ids."""
+        from espnet3_tts.models.fastspeech2.graph import acoustic_graph
+
+        return acoustic_graph(self, texts)
 
     def infer(self, batch: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Speech by Griffin-Lim; a search chosen in the inference configuration does better."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from espnet3_speech.layers.dropout import Dropout
+from espnet3_speech.layers.exporting import exporting
 from espnet3_speech.masks import valid_mask
 from torch import Tensor, nn
 
@@ -84,7 +85,12 @@ def expanded(hidden: Tensor, durations: Tensor) -> tuple[Tensor, Tensor]:
         ``(batch, frames, size)``, zero in padding, and ``(batch,)`` frames.
     """
     lengths = durations.sum(1)
-    token = owners(durations, max(int(lengths.max()), 1))
+    frames = int(lengths.max())
+    if exporting():
+        torch._check(frames >= 2)  # A graph has no branches: less would need one of its own.
+    else:
+        frames = max(frames, 1)
+    token = owners(durations, frames)
     index = token.clamp(min=0).unsqueeze(2).expand(-1, -1, hidden.shape[2])
     return hidden.gather(1, index) * (token >= 0).unsqueeze(2), lengths
 

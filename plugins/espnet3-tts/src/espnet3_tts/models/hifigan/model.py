@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
+from espnet3_core.bundle.export import Graph
 from espnet3_core.errors import UserError
 from espnet3_core.infer.audio import Audio
 from torch import Tensor, nn
@@ -112,6 +113,12 @@ class HifiGan(nn.Module):
     def _mel(self, speech: Tensor) -> Tensor:
         lengths = torch.full((len(speech),), speech.shape[1], device=speech.device)
         return self.features(speech, lengths, pitch=False).mel
+
+    def graph(self) -> Graph:
+        """The generator, as ``espnet3 export`` writes it."""
+        from espnet3_tts.models.hifigan.graph import vocoder_graph
+
+        return vocoder_graph(self)
 
     @torch.inference_mode()
     def infer(self, batch: Mapping[str, Any]) -> list[dict[str, Any]]:

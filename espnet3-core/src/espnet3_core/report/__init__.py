@@ -1,0 +1,1 @@
+"""``espnet3 report``: an experiment as one HTML page that needs nothing else."""
