@@ -13,13 +13,14 @@ HINT = "alignment needs a frame for each token: correct text or audio, or leave 
 
 def check_texts(context: Any, split: Any, tokenizer: Any) -> Iterator[DataFinding]:
     """Utterances whose text cannot be spoken, or has more tokens than the audio has frames."""
-    from espnet3_tts.models.fastspeech2.config import FastSpeech2Config
+    from espnet3_tts.features.config import FeaturesConfig
 
     model = context.config("training").model
     config = model.config if model.name is not None else None
-    if tokenizer is None or not isinstance(config, FastSpeech2Config):
+    frontend = getattr(getattr(config, "frontend", None), "config", None)
+    if tokenizer is None or not isinstance(frontend, FeaturesConfig):
         return
-    hop = config.frontend.config.hop
+    hop = frontend.hop
     for item in split.items:
         text = item.fields.get("text")
         if not isinstance(text, str):

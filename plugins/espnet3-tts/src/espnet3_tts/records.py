@@ -82,6 +82,14 @@ MODELS = (
         provides=("sample_rate", "input_size"),
     ),
     ModelSpec(
+        name="tts/matcha",
+        target=f"{_P}.models.matcha.model:Matcha",
+        config=f"{_P}.models.matcha.config:MatchaConfig",
+        summary="Matcha-TTS: from noise to spectrogram by flow matching",
+        tasks=("tts",),
+        provides=("sample_rate", "input_size"),
+    ),
+    ModelSpec(
         name="tts/hifigan",
         target=f"{_P}.models.hifigan.model:HifiGan",
         config=f"{_P}.models.hifigan.config:HifiGanConfig",

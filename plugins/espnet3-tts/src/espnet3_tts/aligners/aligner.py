@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from espnet3_tts.aligners.prior import alignment_mask, beta_binomial_prior
 
-_MASKED = -1e4
+MASKED = -1e4
+"""Score of what is in padding."""
 
 
 class SoftAlignment(NamedTuple):
@@ -67,8 +68,8 @@ class Aligner(nn.Module):
         distance = queries.square().sum(2, keepdim=True) + keys.square().sum(1, keepdim=True)
         distance = torch.baddbmm(distance, queries, keys, alpha=-2.0)
         mask = alignment_mask(tokens, frames)
-        scores = (-self.temperature * distance).masked_fill(~mask, _MASKED)
+        scores = (-self.temperature * distance).masked_fill(~mask, MASKED)
         if self.prior_scale:
             prior = beta_binomial_prior(tokens, frames, self.prior_scale)
-            scores = (scores.log_softmax(-1) + prior).masked_fill(~mask, _MASKED)
+            scores = (scores.log_softmax(-1) + prior).masked_fill(~mask, MASKED)
         return SoftAlignment(scores, scores.log_softmax(-1))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
+from espnet3_core.errors import UserError
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -33,6 +36,27 @@ def monotonic_alignment(log_probs: Tensor, tokens: Tensor, frames: Tensor) -> Te
         log_probs.detach().double().cpu().numpy(), tokens.cpu().numpy(), frames.cpu().numpy()
     )
     return torch.from_numpy(durations).to(log_probs.device)
+
+
+def check_frames(tokens: Tensor, frames: Tensor, ids: Sequence[str] = ()) -> None:
+    """Refuse utterances that cannot be aligned.
+
+    Args:
+        tokens: ``(batch,)``.
+        frames: ``(batch,)``.
+        ids: Of the utterances, for the message.
+
+    Raises:
+        UserError: One has fewer frames than tokens.
+    """
+    short = (tokens > frames).nonzero().flatten().tolist()
+    if short:
+        row = short[0]
+        name = f"utterance {ids[row]!r}: " if row < len(ids) else ""
+        raise UserError(
+            f"{name}{int(frames[row])} frames of audio for {int(tokens[row])} tokens of text",
+            hint="correct its text or audio, or leave it out: `espnet3 data check` lists all of them",
+        )
 
 
 def _durations(

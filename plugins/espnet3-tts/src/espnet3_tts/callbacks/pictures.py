@@ -67,7 +67,7 @@ class Pictures(Callback):
         samples, tokens = batch["speech_lengths"][row : row + 1], batch["text_lengths"][row : row + 1]
         speech, text = batch["speech"][row : row + 1, : samples[0]], batch["text"][row : row + 1, : tokens[0]]
         speaker = [batch["speaker"][row]] if "speaker" in batch else None
-        durations, soft = model.align(speech, samples, text, tokens)
+        durations, soft = model.align(speech, samples, text, tokens, speaker=speaker)
         recorded = model.features(speech, samples, pitch=False).mel[0]
         said = model.speak(text, tokens, speaker=speaker)
         name = f"epoch{epoch + 1:04d}_{batch['ids'][row].replace('/', '_')}"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import NamedTuple
 
+from espnet3_core.errors import UserError
 from torch import Tensor
 
 
@@ -16,11 +17,17 @@ class Controls:
         speed: Factor on the rate of speech.
         pitch: Factor on the fundamental frequency.
         energy: Factor on the amplitude that is predicted of each token.
+        seed: Of whatever the model draws; an utterance draws the same in any batch.
+        steps: Of a model that solves an equation; None for as the model was configured.
+        temperature: Factor on the noise that a model draws; None for as the model was configured.
     """
 
     speed: float = 1.0
     pitch: float = 1.0
     energy: float = 1.0
+    seed: int = 0
+    steps: int | None = None
+    temperature: float | None = None
 
 
 class Spoken(NamedTuple):
@@ -35,3 +42,23 @@ class Spoken(NamedTuple):
     mel: Tensor
     lengths: Tensor
     durations: Tensor
+
+
+def only(controls: Controls, model: str, *names: str) -> None:
+    """Refuse controls that a model does not have; it may always ignore the seed.
+
+    Args:
+        controls: What is asked for.
+        model: Name of the model.
+        names: The controls that it has.
+
+    Raises:
+        UserError: Another one is not at its default.
+    """
+    for part in fields(controls):
+        value = getattr(controls, part.name)
+        if value != part.default and part.name not in ("seed", *names):
+            raise UserError(
+                f"{part.name} is {value:g}, and {model} has no control of it",
+                hint=f"leave it out; {model} controls {', '.join(names)}",
+            )

@@ -49,6 +49,11 @@ class Speakers(nn.Module):
                 )
         return torch.tensor([self.names.index(name) for name in speakers], device=device)
 
+    def vectors(self, numbers: Tensor | None) -> Tensor | None:
+        """``(batch, size)`` vectors of numbered speakers; None where there is one speaker only."""
+        return None if self.table is None or numbers is None else self.table(numbers)
+
     def forward(self, values: Tensor, numbers: Tensor | None) -> Tensor:
         """Add the speakers' vectors to ``(batch, tokens, size)``."""
-        return values if self.table is None or numbers is None else values + self.table(numbers).unsqueeze(1)
+        vectors = self.vectors(numbers)
+        return values if vectors is None else values + vectors.unsqueeze(1)

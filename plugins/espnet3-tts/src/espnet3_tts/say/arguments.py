@@ -40,6 +40,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--speed", type=float, metavar="X", help="rate of speech: 2 is twice as fast")
     parser.add_argument("--pitch", type=float, metavar="X", help="factor on the fundamental frequency")
     parser.add_argument("--energy", type=float, metavar="X", help="factor on the amplitude of tokens")
+    parser.add_argument("--steps", type=int, metavar="N", help="steps of the model's solver (tts/matcha)")
+    parser.add_argument(
+        "--temperature", type=float, metavar="X", help="factor on the noise that the model draws (tts/matcha)"
+    )
     parser.add_argument("--seed", type=int, metavar="N", help="of whatever the model or vocoder draws")
     parser.add_argument(
         "--unknown",

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from espnet3_tts.say.texts import Text
 
 MODEL_VARIABLE = "ESPNET3_TTS_MODEL"
-CONTROLS = ("speed", "pitch", "energy")
+CONTROLS = ("speed", "pitch", "energy", "steps", "temperature", "seed")
 GROUP = 64
 """Texts that are spoken together."""
 
@@ -68,8 +68,6 @@ def load_model(bundle: str, arguments: argparse.Namespace) -> LoadedModel:
     changes: dict[str, Any] = {
         key: getattr(arguments, key) for key in CONTROLS if getattr(arguments, key) is not None
     }
-    if arguments.seed is not None:
-        changes["seed"] = arguments.seed
     if arguments.vocoder is not None:
         changes["vocoder"] = {"name": "tts/hifigan", "bundle": str(Path(arguments.vocoder).resolve())}
     model = load(bundle, device=arguments.device, search=changes)

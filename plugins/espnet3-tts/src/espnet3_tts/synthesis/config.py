@@ -26,6 +26,10 @@ class SynthesizerConfig:
     """Factor on the fundamental frequency: 1.06 is a semitone up."""
     energy: float = 1.0
     """Factor on the amplitude of what is spoken, as the model renders it."""
+    steps: int | None = None
+    """Steps of the model's solver, where it has one: more are slower and better; None for the model's own."""
+    temperature: float | None = None
+    """Factor on the noise that the model draws, where it does: less is more alike; None for its own."""
     sentence_pause: float = 0.3
     """Seconds of silence between sentences, each of which is spoken by itself."""
     piece_pause: float = 0.1
@@ -36,13 +40,15 @@ class SynthesizerConfig:
     """Most padded tokens that go through the model together."""
 
     seed: int = 0
-    """Of whatever the vocoder draws."""
+    """Of whatever the model or the vocoder draws."""
 
     def __post_init__(self) -> None:
-        check_sizes(self, "max_tokens", "batch_tokens")
+        check_sizes(self, "max_tokens", "batch_tokens", "steps")
         for name, (low, high) in LIMITS.items():
             if not low <= getattr(self, name) <= high:
                 raise UserError(f"{name} is {getattr(self, name):g}; it goes from {low:g} to {high:g}")
+        if self.temperature is not None and not 0 <= self.temperature <= 2:
+            raise UserError(f"temperature is {self.temperature:g}; it goes from 0 to 2")
         if min(self.sentence_pause, self.piece_pause) < 0:
             raise UserError("pauses are seconds, 0 or more")
 

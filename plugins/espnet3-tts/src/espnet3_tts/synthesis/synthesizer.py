@@ -55,7 +55,9 @@ class Synthesizer:
         self.config = config
         self.model = model.eval()
         self.tokenizer = tokenizer
-        self.controls = Controls(config.speed, config.pitch, config.energy)
+        self.controls = Controls(
+            config.speed, config.pitch, config.energy, config.seed, config.steps, config.temperature
+        )
         self.device = next(model.parameters()).device if device is None else device
         self.vocoder = config.vocoder.build(
             features=model.features,

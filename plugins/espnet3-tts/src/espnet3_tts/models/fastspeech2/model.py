@@ -7,15 +7,14 @@ from typing import Any
 
 import torch
 from espnet3_core.bundle.export import Graph
-from espnet3_core.errors import UserError
 from espnet3_speech.masks import valid_mask, zero_padding
 from torch import Tensor, nn
 
 from espnet3_tts.aligners.aligner import Aligner, SoftAlignment
 from espnet3_tts.aligners.forward_sum import binarization_loss, forward_sum_loss
-from espnet3_tts.aligners.search import monotonic_alignment
+from espnet3_tts.aligners.search import check_frames, monotonic_alignment
 from espnet3_tts.features.features import Acoustic, Features
-from espnet3_tts.models.contract import Controls, Spoken
+from espnet3_tts.models.contract import Controls, Spoken, only
 from espnet3_tts.models.fastspeech2.config import FastSpeech2Config
 from espnet3_tts.models.fastspeech2.variance import (
     Predictor,
@@ -133,7 +132,7 @@ class FastSpeech2(nn.Module):
         with torch.no_grad():
             acoustic = self.features(speech, speech_lengths)
             mel = zero_padding(self.mel_scale(acoustic.mel), acoustic.lengths)
-        self._check_lengths(text_lengths, acoustic.lengths, ids)
+        check_frames(text_lengths, acoustic.lengths, ids)
         embedded = self._embed(text, text_lengths)
         soft = self.aligner(embedded, text_lengths, mel, acoustic.lengths)
         durations = monotonic_alignment(soft.log_probs, text_lengths, acoustic.lengths)
@@ -149,16 +148,6 @@ class FastSpeech2(nn.Module):
         total = torch.stack(list(losses.values())).sum()
         weight = torch.tensor(len(speech), device=speech.device)
         return {"loss": total, **{name: value.detach() for name, value in losses.items()}, "weight": weight}
-
-    def _check_lengths(self, tokens: Tensor, frames: Tensor, ids: Sequence[str]) -> None:
-        short = (tokens > frames).nonzero().flatten().tolist()
-        if short:
-            row = short[0]
-            name = f"utterance {ids[row]!r}: " if row < len(ids) else ""
-            raise UserError(
-                f"{name}{int(frames[row])} frames of audio for {int(tokens[row])} tokens of text",
-                hint="correct its text or audio, or leave it out: `espnet3 data check` lists all of them",
-            )
 
     def _embed(self, text: Tensor, lengths: Tensor) -> Tensor:
         return zero_padding(self.embedding(text.clamp(min=0)), lengths)
@@ -209,9 +198,17 @@ class FastSpeech2(nn.Module):
 
     @torch.inference_mode()
     def align(
-        self, speech: Tensor, speech_lengths: Tensor, text: Tensor, text_lengths: Tensor
+        self,
+        speech: Tensor,
+        speech_lengths: Tensor,
+        text: Tensor,
+        text_lengths: Tensor,
+        speaker: Sequence[str] | None = None,
     ) -> tuple[Tensor, SoftAlignment]:
-        """Durations of ``(batch, tokens)`` in recorded speech, in frames, and the soft alignment."""
+        """Durations of ``(batch, tokens)`` in recorded speech, in frames, and the soft alignment.
+
+        It does not depend on the speaker.
+        """
         acoustic = self.features(speech, speech_lengths, pitch=False)
         mel = zero_padding(self.mel_scale(acoustic.mel), acoustic.lengths)
         soft = self.aligner(self._embed(text, text_lengths), text_lengths, mel, acoustic.lengths)
@@ -234,10 +231,12 @@ class FastSpeech2(nn.Module):
             controls: Speed, pitch and energy; None for as predicted.
 
         Raises:
-            UserError: A speaker is unknown, or none is named.
+            UserError: A speaker is unknown, none is named, or steps or temperature are controlled.
         """
+        controls = controls or Controls()
+        only(controls, "tts/fastspeech2", "speed", "pitch", "energy")
         numbers = self.speakers.numbers(speaker, len(text), text.device)
-        return self.rendered(text, text_lengths, numbers, controls or Controls())
+        return self.rendered(text, text_lengths, numbers, controls)
 
     def rendered(
         self, text: Tensor, text_lengths: Tensor, numbers: Tensor | None, controls: Controls

@@ -1,0 +1,1 @@
+"""Matcha-TTS: flow matching from text to spectrogram (``tts/matcha``)."""
