@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from espnet3_speech.config import CTCConfig
 from espnet3_speech.layers.dropout import Dropout
+from espnet3_speech.layers.linear import Linear
 from espnet3_speech.masks import valid_mask
 
 IGNORED = -1
@@ -29,7 +30,7 @@ class CTC(nn.Module):
     def __init__(self, config: CTCConfig | None = None, *, vocab_size: int, input_size: int) -> None:
         super().__init__()
         self.dropout = Dropout((config or CTCConfig()).dropout)
-        self.out = nn.Linear(input_size, vocab_size)
+        self.out = Linear(input_size, vocab_size)
 
     def log_probs(self, hidden: Tensor) -> Tensor:
         """``(batch, frames, size)`` to ``(batch, frames, vocab)`` log-probabilities in float32 or more."""

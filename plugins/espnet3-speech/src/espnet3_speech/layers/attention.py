@@ -13,7 +13,7 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from espnet3_speech.layers.dropout import dropout as drop
 from espnet3_speech.layers.exporting import exporting
-from espnet3_speech.layers.linear import FusedLinear
+from espnet3_speech.layers.linear import FusedLinear, Linear
 from espnet3_speech.layers.positions import rotate
 
 Scheme = Literal["abs_pos", "rel_pos", "rope", "none"]
@@ -120,7 +120,7 @@ class SelfAttention(nn.Module):
         self.dropout = dropout
         self.rotary = scheme == "rope"
         self.project = FusedLinear(size, size, 3)
-        self.out = nn.Linear(size, size)
+        self.out = Linear(size, size)
 
     def forward(self, values: Tensor, context: BlockContext) -> Tensor:
         """``(batch, frames, size)`` to the same shape."""
@@ -153,10 +153,10 @@ class RelativeSelfAttention(nn.Module):
         self.heads = heads
         self.dropout = dropout
         self.project = FusedLinear(size, size, 3)
-        self.project_positions = nn.Linear(size, size, bias=False)
+        self.project_positions = Linear(size, size, bias=False)
         self.content_bias = nn.Parameter(nn.init.xavier_uniform_(torch.empty(heads, size // heads)))
         self.position_bias = nn.Parameter(nn.init.xavier_uniform_(torch.empty(heads, size // heads)))
-        self.out = nn.Linear(size, size)
+        self.out = Linear(size, size)
 
     def forward(self, values: Tensor, context: BlockContext) -> Tensor:
         """``(batch, frames, size)`` to the same shape."""
