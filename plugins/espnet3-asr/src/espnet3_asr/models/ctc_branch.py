@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import torch
 from espnet3_core.errors import UserError
 from espnet3_speech.config import CTCConfig
-from espnet3_speech.losses import CTC, ctc_loss, too_short
+from espnet3_speech.losses import CTC, too_short
 from torch import Tensor, nn
 
 from espnet3_asr.models.config import CTCLossConfig
@@ -48,6 +48,10 @@ class CTCBranch(nn.Module):
         """``(batch, frames, size)`` to log-probabilities ``(batch, frames, vocabulary)``, at least fp32."""
         return self.head.log_probs(features)
 
+    def best_path(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Log-probability and id of the best token of each frame, both ``(batch, frames)``."""
+        return self.head.best_path(features)
+
     def _condition(self, features: Tensor) -> Tensor:
         assert self.feedback is not None
         return self.feedback(self.log_probs(features).exp().to(self.feedback.weight.dtype))
@@ -80,8 +84,8 @@ class CTCBranch(nn.Module):
         counted = shares.masked_fill(impossible, 0).sum()
 
         def loss_of(features: Tensor) -> Tensor:
-            # ctc_loss is the mean over all utterances, in which the impossible ones are zero.
-            mean = ctc_loss(self.log_probs(features), encoded.lengths, text, text_lengths)
+            # The mean over all utterances, in which the impossible ones are zero.
+            mean = self.head.loss(features, encoded.lengths, text, text_lengths)
             return mean * len(text) / counted.clamp(min=1)
 
         final = loss_of(encoded.features)
