@@ -12,7 +12,7 @@ _FEW_ROWS = 64
 """With fewer rows, preparing a product by oneDNN takes longer than it saves."""
 
 
-def _suits(rows: Tensor, weight: Tensor) -> bool:
+def by_onednn(rows: Tensor, weight: Tensor) -> bool:
     """Whether oneDNN takes the product: float32 on the CPU, and nobody casts or traces it."""
     return (
         rows.device.type == weight.device.type == "cpu"
@@ -37,7 +37,7 @@ def product(rows: Tensor, columns: Tensor, bias: Tensor | None = None) -> Tensor
         columns: ``(outputs, inner)``.
         bias: ``(outputs,)``.
     """
-    if torch.is_grad_enabled() or not _suits(rows, columns):
+    if torch.is_grad_enabled() or not by_onednn(rows, columns):
         return functional.linear(rows, columns, bias)
     found: Tensor = torch.ops.mkldnn._linear_pointwise(rows, columns, bias, "none", [], "")
     return found
@@ -51,7 +51,7 @@ def linear(values: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor
         weight: ``(outputs, inputs)``.
         bias: ``(outputs,)``.
     """
-    if not _suits(values, weight):
+    if not by_onednn(values, weight):
         return functional.linear(values, weight, bias)
     return _Linear.apply(values, weight, bias)  # type: ignore[no-any-return]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from espnet3_speech.layers.linear import gradient_of_weight, product
 
-_POSITIONS = 1024
+_POSITIONS = 2048
 """Positions of the last layer's output, of all utterances together, that are computed at once."""
 
 
@@ -47,24 +47,29 @@ def _suits(layers: Sequence[nn.Module], values: Tensor) -> bool:
     )
 
 
-class _Layer(NamedTuple):
-    """A convolution: ``(outputs, channels, height, width)``, ``(outputs,)``, steps in both directions."""
+class _Layer:
+    """A convolution and a ReLU.
 
-    weight: Tensor
-    bias: Tensor
-    stride: tuple[int, int]
+    Args:
+        weight: ``(outputs, channels, height, width)``.
+        bias: ``(outputs,)``.
+        stride: Steps in both directions.
+
+    Attributes:
+        matrix: The weight as ``(outputs, height * width * channels)``, in the order of :meth:`patches`.
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor, stride: tuple[int, int]) -> None:
+        self.weight = weight.contiguous(memory_format=torch.channels_last)
+        self.matrix = self.weight.permute(0, 2, 3, 1).flatten(1)
+        self.bias = bias
+        self.stride = stride
 
     def __call__(self, values: Tensor) -> Tensor:
         if self.weight.shape[1] == 1:  # a product with a narrow matrix
             return product(self.patches(values).flatten(3), self.matrix, self.bias).relu_()
-        kernel = self.weight.contiguous(memory_format=torch.channels_last)
-        output = functional.conv2d(values.permute(0, 3, 1, 2), kernel, self.bias, self.stride)
+        output = functional.conv2d(values.permute(0, 3, 1, 2), self.weight, self.bias, self.stride)
         return output.permute(0, 2, 3, 1).relu_()
-
-    @property
-    def matrix(self) -> Tensor:
-        """``(outputs, height * width * channels)``, in the order of :meth:`patches`."""
-        return self.weight.permute(0, 2, 3, 1).flatten(1)
 
     def patches(self, values: Tensor) -> Tensor:
         """What each output sees: ``(batch, frames, features, height, width, channels)``, a view."""
