@@ -14,14 +14,15 @@ _FEW_ROWS = 64
 
 def by_onednn(rows: Tensor, weight: Tensor) -> bool:
     """Whether oneDNN takes the product: float32 on the CPU, and nobody casts or traces it."""
+    if torch.compiler.is_compiling() or torch.jit.is_tracing():  # shapes are not to be looked at there
+        return False
     return (
         rows.device.type == weight.device.type == "cpu"
         and rows.dtype == weight.dtype == torch.float32
         and rows.numel() >= _FEW_ROWS * rows.shape[-1] > 0
         and torch.backends.mkldnn.is_available()
+        and torch.backends.mkldnn.enabled
         and not torch.is_autocast_enabled("cpu")
-        and not torch.compiler.is_compiling()
-        and not torch.jit.is_tracing()
         and hasattr(torch.ops.mkldnn, "_linear_pointwise")
     )
 
@@ -29,8 +30,8 @@ def by_onednn(rows: Tensor, weight: Tensor) -> bool:
 def product(rows: Tensor, columns: Tensor, bias: Tensor | None = None) -> Tensor:
     """``rows @ columns.T + bias`` without a graph, for what :func:`linear` differentiates itself.
 
-    MKL, which torch asks by itself, takes a tenth longer on processors that are not Intel's, and copies the
-    bias over the output first.
+    MKL, which torch asks by itself, takes a tenth longer (measured on AMD Zen 4), and copies the bias over the
+    output first.
 
     Args:
         rows: ``(…, inner)``.
