@@ -23,12 +23,14 @@ def _speech(case: str) -> Any:
 
 
 def ours(case: str, setting: Setting) -> Work:
-    """The searches as a recipe's inference configuration builds them, without times of words."""
+    """The searches as stage ``infer`` builds them, without times of words."""
     import torch
     from espnet3_asr.searches.config import CTCGreedyConfig, JointBeamConfig
     from espnet3_asr.searches.ctc_greedy import CTCGreedy
     from espnet3_asr.searches.joint_beam import JointBeam
+    from espnet3_core.memory import keep_freed_memory
 
+    keep_freed_memory()
     model = models.ours(0.1)
     models.load_espnet(model, setting.exchange)
     speech = _speech(case)

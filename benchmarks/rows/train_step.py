@@ -44,11 +44,13 @@ def _work(case: str, model: Any, loss_of: Callable[[], Any], optimizer: Any) -> 
 
 
 def ours(case: str, setting: Setting) -> Work:
-    """Our model and optimizer as a recipe builds them."""
+    """Our model and optimizer as stage ``train`` builds them."""
     import torch
+    from espnet3_core.memory import keep_freed_memory
     from espnet3_core.train.config import AdamConfig
     from espnet3_core.train.optimizers import adam
 
+    keep_freed_memory()
     torch.manual_seed(0)
     model = models.ours(0.0 if case == LOSSES else 0.1).train()
     if case == LOSSES:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,11 @@ def loader(corpus: Manifest, workers: int = 0, **options: Any) -> Loader:
     return build_loader(data, BatchConfig(seconds=1.0, workers=workers), seed=1, **options)
 
 
+def in_threads(corpus: Manifest, threads: int = 2) -> Loader:
+    data = PreparedDataset(corpus, transforms=[Gain(GainConfig())], training=True, seed=1)
+    return build_loader(data, BatchConfig(seconds=1.0, threads=threads), seed=1)
+
+
 def contents(loader: Loader) -> list[tuple[list[str], float]]:
     return [(batch["ids"], float(batch["speech"].sum())) for batch in loader]
 
@@ -62,6 +68,37 @@ def test_batches_are_the_same_with_spawned_workers_in_every_epoch_and_after_a_re
     again = loader(corpus)
     again.set_epoch(1, start_batch=2)
     assert contents(again) == seen[1][2:]
+
+
+def test_threads_make_the_same_batches_in_every_epoch_and_after_a_restart(corpus: Manifest) -> None:
+    alone, threads = loader(corpus), in_threads(corpus)
+    for epoch in range(2):
+        alone.set_epoch(epoch)
+        threads.set_epoch(epoch)
+        expected = contents(alone)
+        assert contents(threads) == expected
+    threads.set_epoch(1, start_batch=2)
+    assert contents(threads) == expected[2:]
+    assert threads.waited > 0
+
+
+def test_errors_in_threads_come_in_their_turn_and_end_the_threads(corpus: Manifest, tmp_path: Path) -> None:
+    corpus.lengths()
+    one = in_threads(corpus)
+    (tmp_path / "03.wav").write_bytes(b"")
+    batches = iter(one)
+    seen: list[str] = []
+    with pytest.raises(UserError, match=r"m.tsv:5: utterance '03': .*03.wav is empty"):
+        seen.extend(name for batch in batches for name in batch["ids"])
+    order = [key.item for keys in one.batch_sampler for key in keys]
+    assert [int(name) for name in seen] == order[: len(seen)]
+    assert 3 in order[len(seen) : len(seen) + 12]
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("loader")]
+
+
+def test_workers_and_threads_together_are_refused(corpus: Manifest) -> None:
+    with pytest.raises(UserError, match=r"batch.workers is 1 and batch.threads is 2"):
+        build_loader(PreparedDataset(corpus), BatchConfig(size=2, workers=1, threads=2))
 
 
 def test_global_randomness_is_left_alone(corpus: Manifest) -> None:

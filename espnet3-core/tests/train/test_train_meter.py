@@ -81,6 +81,11 @@ def test_words(shares, workers, words):
     assert words in bound_words(Shares(*shares), workers, cores=4)
 
 
+def test_the_hint_names_the_option_that_is_in_use():
+    words = bound_words(Shares(100, 61, 30, 9), 1, cores=4, way="threads")
+    assert words.endswith("try training.batch.threads=2")
+
+
 def test_no_hint_when_nothing_waits():
     assert bound_words(Shares(100, 2, 95, 3), 0, cores=4) == (
         "compute-bound: 2 % of the time waiting, 95 % training, 3 % validation"

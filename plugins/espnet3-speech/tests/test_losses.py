@@ -4,7 +4,8 @@ import math
 import pytest
 import torch
 from espnet3_speech.config import CTCConfig
-from espnet3_speech.losses import CTC, LabelSmoothingLoss, ctc_loss, token_accuracy, too_short
+from espnet3_speech.layers.ctc_loss import ctc_loss, ctc_loss_of_logits
+from espnet3_speech.losses import CTC, LabelSmoothingLoss, token_accuracy, too_short
 from torch.nn import functional
 
 
@@ -95,3 +96,31 @@ def test_nothing_but_padding_has_no_loss() -> None:
 def test_accuracy_leaves_padding_out() -> None:
     logits = torch.eye(4).unsqueeze(0)
     assert token_accuracy(logits, torch.tensor([[0, 1, 0, -1]])).item() == pytest.approx(2 / 3)
+
+
+def test_ctc_from_logits_has_the_losses_and_gradients_of_the_definition():
+    torch.manual_seed(0)
+    frames, counts = torch.tensor([30, 25, 20, 3, 12]), torch.tensor([10, 5, 10, 9, 0])
+    text = torch.randint(1, 5, (5, 10))  # few tokens: the same ones come again and again
+    text[torch.arange(10) >= counts.unsqueeze(1)] = -1
+    logits = torch.randn(5, 30, 40, dtype=torch.float64, requires_grad=True)
+    shares = torch.tensor([0.3], dtype=torch.float64, requires_grad=True)  # the loss is scaled afterwards
+    found = ctc_loss_of_logits(logits, frames, text, counts)
+    expected = ctc_loss(logits.log_softmax(-1), frames, text, counts)
+    torch.testing.assert_close(found, expected)
+    slopes = [torch.autograd.grad(loss * shares, logits)[0] for loss in (found, expected)]
+    torch.testing.assert_close(*slopes)
+    assert slopes[0][3].eq(0).all(), "too few frames for the text: no loss, no gradient"
+    some = frames[1:3], text[1:3], counts[1:3]
+    assert torch.autograd.gradcheck(lambda values: ctc_loss_of_logits(values, *some), logits[1:3])
+
+
+@pytest.mark.parametrize("tokens", [7, 100])
+def test_best_path_is_that_of_the_log_probabilities(tokens):
+    torch.manual_seed(0)
+    ctc = CTC(vocab_size=tokens, input_size=6).eval()
+    hidden = torch.randn(3, 150, 6)
+    scores, best = ctc.best_path(hidden)
+    expected = ctc.log_probs(hidden).max(-1)
+    torch.testing.assert_close(scores, expected.values)
+    assert torch.equal(best, expected.indices)

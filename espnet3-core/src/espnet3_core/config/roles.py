@@ -63,6 +63,10 @@ class BatchConfig:
     """Shuffle utterances of similar length, and the order of batches, in each epoch."""
     workers: int = 0
     """Processes that load data; 0 loads in the training process."""
+    threads: int = 0
+    """Threads of the training process that load data, in place of ``workers``. Nothing has to be sent, which
+    takes a fourth of the work of loading audio; but what is written in Python takes turns, and the dataset
+    and the transforms must bear being called from several threads at once."""
     pin_memory: bool | None = None
     """Page-locked host memory; None means when training on CUDA."""
 

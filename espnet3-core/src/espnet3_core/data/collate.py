@@ -79,9 +79,10 @@ class PadCollator:
         lengths = torch.tensor([len(tensor) for tensor in tensors], dtype=torch.int64)
         default = 0.0 if dtype.is_floating_point or dtype in (torch.bool, torch.complex64) else -1
         shape = (len(tensors), int(lengths.max()), *first.shape[1:])
-        padded = torch.full(shape, self.values.get(name, default), dtype=dtype)
+        padded = torch.empty(shape, dtype=dtype)
         for row, tensor in zip(padded, tensors, strict=True):
             row[: len(tensor)] = tensor
+            row[len(tensor) :] = self.values.get(name, default)
         return {name: padded, f"{name}_lengths": lengths}
 
 

@@ -15,18 +15,21 @@ from torch.utils.data import DataLoader
 from espnet3_core.config.roles import BatchConfig
 from espnet3_core.data.bad_data import BadData
 from espnet3_core.data.collate import PadCollator
-from espnet3_core.data.dataset import PreparedDataset, id_of, known_ids, lengths_of, measure_lengths
+from espnet3_core.data.dataset import Key, PreparedDataset, id_of, known_ids, lengths_of, measure_lengths
 from espnet3_core.data.randomness import stable_seed
-from espnet3_core.data.reading import Failed, Reader, ReaderCollator
+from espnet3_core.data.reading import Failed, Made, Reader, ReaderCollator
 from espnet3_core.data.sampler import BatchSampler
+from espnet3_core.data.threads import in_threads
 from espnet3_core.errors import UserError
+from espnet3_core.memory import keep_freed_memory
 from espnet3_core.protocols import Batch, Item
 
 _log = logging.getLogger(__name__)
 
 
-def _one_thread(worker: int) -> None:
+def _set_up(worker: int) -> None:
     torch.set_num_threads(1)
+    keep_freed_memory()
 
 
 class Loader(DataLoader[Any]):
@@ -37,6 +40,7 @@ class Loader(DataLoader[Any]):
         bad: The list of utterances that cannot be used.
         waited: Seconds that were spent in asking for batches, since the loader was made.
         asking: Whether a batch is being waited for at this moment.
+        threads: Threads that load, in place of worker processes.
     """
 
     batch_sampler: BatchSampler
@@ -44,6 +48,7 @@ class Loader(DataLoader[Any]):
     bad: BadData
     waited: float = 0.0
     asking: bool = False
+    threads: int = 0
     _given: int = 0
 
     def set_epoch(self, epoch: int, start_batch: int = 0) -> None:
@@ -60,12 +65,25 @@ class Loader(DataLoader[Any]):
         sampler = self.batch_sampler
         if isinstance(self.generator, torch.Generator):
             self.generator.manual_seed(stable_seed("workers", sampler.seed, sampler.epoch, sampler.rank))
-        for made in self._timed(super().__iter__()):
+        batches = in_threads(self._make, sampler, self.threads) if self.threads else super().__iter__()
+        for made in self._timed(batches):
             if isinstance(made, Failed):
                 raise made.error
             if made.bad:
                 self.bad.report(made.bad)
             yield made.batch
+
+    def _make(self, keys: Sequence[Key]) -> Any:
+        """What a worker process makes of a batch of keys."""
+        reader: Any = self.dataset
+        made = self.collate_fn(reader.__getitems__(keys))
+        if not (self.pin_memory and torch.cuda.is_available() and isinstance(made, Made)):
+            return made
+        pinned = {
+            name: value.pin_memory() if isinstance(value, torch.Tensor) else value
+            for name, value in made.batch.items()
+        }
+        return made._replace(batch=pinned)
 
     def awaited(self) -> list[str]:
         """Ids of the batch that is given next."""
@@ -130,6 +148,11 @@ def build_loader(
     Raises:
         UserError: The dataset is empty, all of it is left out, or the limits are missing.
     """
+    if batch.workers and batch.threads:
+        raise UserError(
+            f"batch.workers is {batch.workers} and batch.threads is {batch.threads}: only one of them loads",
+            hint="set one of them to 0",
+        )
     lengths = _lengths(
         dataset, batch, lengths, sample_rate, bounded=(min_seconds, max_seconds) != (None, None)
     )
@@ -160,11 +183,12 @@ def build_loader(
         num_workers=batch.workers,
         persistent_workers=batch.workers > 0,
         pin_memory=pin_memory if batch.pin_memory is None else batch.pin_memory,
-        worker_init_fn=_one_thread if batch.workers else None,
+        worker_init_fn=_set_up if batch.workers else None,
         generator=torch.Generator(),
         multiprocessing_context=multiprocessing_context if batch.workers else None,
     )
     loader.bad = bad
+    loader.threads = batch.threads
     loader.leave_holes()
     loader.left_out = 0 if keep is None else int((~keep).sum())
     if loader.left_out:

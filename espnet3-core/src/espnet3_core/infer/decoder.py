@@ -14,7 +14,7 @@ from espnet3_core.errors import UserError
 from espnet3_core.infer.audio import store
 from espnet3_core.infer.devices import arithmetic, decoded_alone, pick_device, seeded, to_device
 from espnet3_core.infer.planning import Work
-from espnet3_core.memory import free_memory, is_out_of_memory
+from espnet3_core.memory import free_memory, is_out_of_memory, keep_freed_memory
 from espnet3_core.protocols import Batch, Item
 from espnet3_core.recipe.context import StageContext
 from espnet3_core.recipe.workers import ContextReference
@@ -71,6 +71,8 @@ class Decoder:
         self.works = list(works)
         self.folders = [context.inference_directory / work.name for work in works]
         self.device = pick_device(self.config.device)
+        if self.device.type == "cpu":
+            keep_freed_memory()
         tokenizer = context.build_tokenizer()
         self.prepared = [prepared(context, work.dataset, tokenizer) for work in works]
         self.collate = collator_of(context, tokenizer)

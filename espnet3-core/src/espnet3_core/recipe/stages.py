@@ -10,7 +10,7 @@ from espnet3_core.specs import StageSpec
 LAST_BY_DEFAULT = "measure"
 """Without ``--stages``, a run goes through this stage."""
 
-_LOADING = ("training.batch.workers", "training.batch.pin_memory")
+_LOADING = ("training.batch.workers", "training.batch.threads", "training.batch.pin_memory")
 _AUGMENTATION = ("training.dataset.transforms", "training.dataset.builder")
 _BAD_DATA = ("training.dataset.on_error", "training.dataset.max_errors")
 _HARDWARE = tuple(

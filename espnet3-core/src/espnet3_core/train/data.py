@@ -29,7 +29,14 @@ def plan_facts(dataset: PreparedDataset, config: TrainingConfig) -> dict[str, An
     fingerprint = getattr(dataset.dataset, "fingerprint", None)
     data = fingerprint() if callable(fingerprint) else digest_of_ids(dataset)
     # While `auto` has found nothing yet, `seconds` is not the limit that batches will have.
-    left_out = ("workers", "pin_memory", "auto", "memory", *(["seconds"] if config.batch.auto else []))
+    left_out = [
+        "workers",
+        "threads",
+        "pin_memory",
+        "auto",
+        "memory",
+        *(["seconds"] if config.batch.auto else []),
+    ]
     rule = {key: value for key, value in asdict(config.batch).items() if key not in left_out}
     bounds = {"min_seconds": config.dataset.min_seconds, "max_seconds": config.dataset.max_seconds}
     accumulate = config.trainer.get("accumulate_grad_batches", 1)

@@ -13,6 +13,7 @@ from espnet3_core.component import Component
 from espnet3_core.config.roles import TrainingConfig
 from espnet3_core.errors import UserError
 from espnet3_core.files import remove_leftovers
+from espnet3_core.memory import keep_freed_memory
 from espnet3_core.train.imports import without_collector
 from espnet3_core.train.position import Position
 from espnet3_core.train.reproducibility import only_deterministic
@@ -82,6 +83,8 @@ def run(context: StageContext, trainer: Any, module: Any, data: Any, resume: Res
         start["ckpt_path"] = str(resume.path)
         if "weights_only" in inspect.signature(trainer.fit).parameters:
             start["weights_only"] = False  # our own file, with whatever state a recipe's callbacks keep
+    if trainer.strategy.root_device.type == "cpu":
+        keep_freed_memory()
     with only_deterministic():
         trainer.fit(module, datamodule=data, **start)
     if trainer.is_global_zero:

@@ -42,8 +42,10 @@ class Banner(Callback):
         """Say what bounded the training."""
         if trainer.is_global_zero:
             module: Any = pl_module
-            workers = module.training_config.batch.workers
-            self.logger.info("%s", bound_words(self.meter.shares(), workers, _cores()))
+            batch = module.training_config.batch
+            way = "threads" if batch.threads else "workers"
+            words = bound_words(self.meter.shares(), getattr(batch, way), _cores(), way)
+            self.logger.info("%s", words)
 
 
 def banner_lines(trainer: Any, module: Any) -> list[str]:
@@ -105,13 +107,14 @@ def _count(value: float) -> str:
     return "unlimited" if math.isinf(value) else f"{int(value):,}"
 
 
-def bound_words(shares: Shares, workers: int, cores: int) -> str:
+def bound_words(shares: Shares, workers: int, cores: int, way: str = "workers") -> str:
     """What took most of the time of a training, and what may be done about waiting for data.
 
     Args:
         shares: Where the time went.
-        workers: ``batch.workers``.
+        workers: ``batch.workers``, or the other option that ``way`` names.
         cores: Processors that this process may use.
+        way: How data are loaded: ``workers`` or ``threads``.
 
     >>> bound_words(Shares(100.0, 61.0, 30.0, 9.0), 0, 2)
     'data-bound: 61 % of the time waiting, 30 % training, 9 % validation; try training.batch.workers=2'
@@ -127,9 +130,9 @@ def bound_words(shares: Shares, workers: int, cores: int) -> str:
     if waiting >= NOTICEABLE:
         more = min(max(2, 2 * workers), max(cores, 2))
         hints.append(
-            f"try training.batch.workers={more}"
+            f"try training.batch.{way}={more}"
             if more > workers
-            else "more workers than processors do not help: simplify transforms or store audio as WAV"
+            else f"more {way} than processors do not help: simplify transforms or store audio as WAV"
         )
     if validation > max(waiting, steps):
         head = "validation-bound"

@@ -10,7 +10,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from espnet3_speech.config import CTCConfig
+from espnet3_speech.layers.ctc_loss import ROWS, ctc_loss_of_logits
 from espnet3_speech.layers.dropout import Dropout
+from espnet3_speech.layers.linear import Linear
 from espnet3_speech.masks import valid_mask
 
 IGNORED = -1
@@ -29,12 +31,22 @@ class CTC(nn.Module):
     def __init__(self, config: CTCConfig | None = None, *, vocab_size: int, input_size: int) -> None:
         super().__init__()
         self.dropout = Dropout((config or CTCConfig()).dropout)
-        self.out = nn.Linear(input_size, vocab_size)
+        self.out = Linear(input_size, vocab_size)
 
     def log_probs(self, hidden: Tensor) -> Tensor:
         """``(batch, frames, size)`` to ``(batch, frames, vocab)`` log-probabilities in float32 or more."""
         logits = self.out(self.dropout(hidden))
         return logits.log_softmax(-1, dtype=None if logits.dtype == torch.float64 else torch.float32)
+
+    @torch.no_grad()
+    def best_path(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        """Log-probability and id of the best token of each frame, both ``(batch, frames)``.
+
+        The same as ``log_probs(hidden).max(-1)``, without those of all other tokens ever being in memory.
+        """
+        pieces = [_best(self.out(rows)) for rows in self.dropout(hidden).flatten(0, 1).split(ROWS)]
+        scores, tokens = (torch.cat(values) for values in zip(*pieces, strict=True))
+        return scores.view(hidden.shape[:2]), tokens.view(hidden.shape[:2])
 
     def forward(self, hidden: Tensor) -> Tensor:
         """Same as :meth:`log_probs`."""
@@ -51,7 +63,7 @@ class CTC(nn.Module):
             text: ``(batch, tokens)`` ids, padded with anything.
             text_lengths: ``(batch,)`` tokens.
         """
-        return ctc_loss(self.log_probs(hidden), lengths, text, text_lengths)
+        return ctc_loss_of_logits(self.out(self.dropout(hidden)), lengths, text, text_lengths)
 
     @staticmethod
     def impossible(lengths: Tensor, text: Tensor, text_lengths: Tensor) -> Tensor:
@@ -59,25 +71,19 @@ class CTC(nn.Module):
         return too_short(lengths, text, text_lengths).sum()
 
 
+def _best(logits: Tensor) -> tuple[Tensor, Tensor]:
+    """Log-probability and index of the largest of ``(rows, vocab)`` logits, which are overwritten."""
+    logits = logits if logits.dtype == torch.float64 else logits.float()
+    largest, tokens = logits.max(-1)
+    others = logits.sub_(largest.unsqueeze(-1)).exp_().sum(-1)
+    return -others.log(), tokens
+
+
 def too_short(lengths: Tensor, text: Tensor, text_lengths: Tensor) -> Tensor:
     """``(batch,)`` bool: whether an utterance has fewer frames than its text needs."""
     valid = valid_mask(text_lengths, text.shape[1])
     repeats = ((text[:, 1:] == text[:, :-1]) & valid[:, 1:]).sum(1)
     return lengths < text_lengths + repeats
-
-
-def ctc_loss(log_probs: Tensor, lengths: Tensor, text: Tensor, text_lengths: Tensor) -> Tensor:
-    """CTC loss of ``(batch, frames, vocab_size)`` log-probabilities, summed and divided by the batch size."""
-    with torch.autocast(log_probs.device.type, enabled=False):
-        total = functional.ctc_loss(
-            log_probs.transpose(0, 1),
-            text.clamp(min=0),
-            lengths,
-            text_lengths,
-            reduction="sum",
-            zero_infinity=True,
-        )
-    return total / max(log_probs.shape[0], 1)
 
 
 class LabelSmoothingLoss(nn.Module):

@@ -8,6 +8,7 @@ from espnet3_speech.layers.attention import (
     RelativeSelfAttention,
     SelfAttention,
     attend,
+    position_scores,
     shift_relative,
 )
 from espnet3_speech.layers.positions import PositionTable, rotate, sinusoids
@@ -108,3 +109,18 @@ def test_attention_in_training_equals_the_fused_one_when_nothing_is_dropped(addi
         mask = torch.randn(2, 4, 5, 5, dtype=torch.float64)
     # The smallest probability that still takes the path of training: it rounds to keeping everything.
     assert torch.allclose(attend(query, key, value, mask, 1e-9), attend(query, key, value, mask, 0.0))
+
+
+def test_position_scores_head_by_head_are_those_of_one_product_with_their_gradients():
+    torch.manual_seed(0)
+    query, distances = torch.randn(2, 3, 40, 8), torch.randn(2, 79, 8)
+    exact = [part.double().requires_grad_() for part in (query, distances)]
+    found = [part.requires_grad_() for part in (query, distances)]
+    scores, expected = position_scores(*found), position_scores(*exact)
+    assert "_PositionScores" in type(scores.grad_fn).__name__, "this is to test the way that oneDNN takes"
+    toward = torch.randn_like(scores)
+    scores.backward(toward)
+    expected.backward(toward.double())
+    torch.testing.assert_close(scores.double(), expected, rtol=1e-5, atol=1e-5)
+    for mine, theirs in zip(found, exact, strict=True):
+        torch.testing.assert_close(mine.grad.double(), theirs.grad, rtol=1e-4, atol=1e-4)

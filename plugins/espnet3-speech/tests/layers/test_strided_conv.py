@@ -2,27 +2,38 @@ import copy
 
 import pytest
 import torch
-from espnet3_speech.layers.strided_conv import conv_relu
+from espnet3_speech.layers import strided_conv
+from espnet3_speech.layers.strided_conv import conv_relus
 from espnet3_speech.layers.subsampling import ConvSubsampling
 from torch import nn
 
 
-@pytest.mark.parametrize(("channels", "kernel", "stride"), [(1, 3, 2), (4, 3, 2), (4, 5, 3), (1, 3, 1)])
-def test_values_and_gradients_are_those_of_torch(channels, kernel, stride):
+@pytest.mark.parametrize("positions", [1, 40, 10_000])
+@pytest.mark.parametrize(
+    "steps",
+    [
+        ((1, 3, 2),), ((4, 3, 2),), ((1, 3, 1), (6, 3, 1)), ((1, 3, 2), (6, 5, 3)),
+        ((1, 3, 2), (6, 3, 2), (6, 3, 2)),
+    ],
+)  # fmt: skip
+def test_values_and_gradients_are_those_of_torch_in_pieces_of_any_size(steps, positions, monkeypatch):
+    monkeypatch.setattr(strided_conv, "_POSITIONS", positions)
     torch.manual_seed(0)
-    layer = nn.Conv2d(channels, 6, kernel, stride)
-    values = torch.randn(3, channels, 23, 18, requires_grad=True)
-    output = conv_relu(layer, values)
+    layers = nn.ModuleList(nn.Conv2d(channels, 6, kernel, stride) for channels, kernel, stride in steps)
+    values = torch.randn(3, steps[0][0], 41, 18, requires_grad=True)
+    output = conv_relus(list(layers), values)
     toward = torch.randn_like(output)
     output.backward(toward)
-    found = [values.grad, layer.weight.grad, layer.bias.grad]
+    found = [values.grad, *(parameter.grad for parameter in layers.parameters())]
 
-    exact, plain = copy.deepcopy(layer).double(), values.detach().double().requires_grad_()
+    exact, plain = copy.deepcopy(layers).double(), values.detach().double().requires_grad_()
     exact.zero_grad()
-    expected = torch.relu(exact(plain))
+    expected = plain
+    for layer in exact:
+        expected = torch.relu(layer(expected))
     expected.backward(toward.double())
     torch.testing.assert_close(output.double(), expected, rtol=1e-5, atol=1e-5)
-    for mine, theirs in zip(found, [plain.grad, exact.weight.grad, exact.bias.grad], strict=True):
+    for mine, theirs in zip(found, [plain.grad, *(p.grad for p in exact.parameters())], strict=True):
         torch.testing.assert_close(mine.double(), theirs, rtol=1e-4, atol=1e-4)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import torch
 from espnet3_core.errors import UserError
 from espnet3_speech.config import CTCConfig
-from espnet3_speech.losses import CTC, ctc_loss, too_short
+from espnet3_speech.losses import CTC, too_short
 from espnet3_speech.masks import zero_padding
 from torch import Tensor, nn
 
@@ -59,6 +59,10 @@ class CTCBranch(nn.Module):
         """``(batch, frames, size)`` to log-probabilities ``(batch, frames, vocabulary)``, at least fp32."""
         return self.head.log_probs(features)
 
+    def best_path(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Log-probability and id of the best token of each frame, both ``(batch, frames)``."""
+        return self.head.best_path(features)
+
     def _condition(self, features: Tensor) -> Tensor:
         assert self.feedback is not None
         return self.feedback(self.log_probs(features).exp().to(self.feedback.weight.dtype))
@@ -90,30 +94,29 @@ class CTCBranch(nn.Module):
         shares = text_lengths + self.ends if self.length_normalized else torch.ones_like(text_lengths)
         counted = shares.masked_fill(impossible, 0).sum()
 
-        def loss_of(log_probs: Tensor) -> Tensor:
-            # ctc_loss is the mean over all utterances, in which the impossible ones are zero.
-            mean = ctc_loss(log_probs, encoded.lengths, text, text_lengths)
+        def loss_of(features: Tensor) -> Tensor:
+            # The mean over all utterances, in which the impossible ones are zero.
+            mean = self.head.loss(features, encoded.lengths, text, text_lengths)
             return mean * len(text) / counted.clamp(min=1)
 
-        log_probs = self.log_probs(encoded.features)
-        if self.training:
-            self._follow(log_probs.detach(), encoded.lengths)
-        final = loss_of(log_probs)
+        if self.training and self.prior is not None:
+            self._follow(encoded.features, encoded.lengths)
+        final = loss_of(encoded.features)
         told = {"counted": counted, "ctc_impossible": impossible.sum()}
         if not self.layers or not encoded.intermediate:
             return {"loss_ctc": final, **told}
-        parts = {
-            f"loss_ctc_{layer}": loss_of(self.log_probs(_output(encoded, layer))) for layer in self.layers
-        }
+        parts = {f"loss_ctc_{layer}": loss_of(_output(encoded, layer)) for layer in self.layers}
         inner = torch.stack(list(parts.values())).mean()
         loss = (1 - self.weight) * final + self.weight * inner
         return {"loss_ctc": loss, **told, "loss_ctc_final": final, **parts}
 
-    def _follow(self, log_probs: Tensor, lengths: Tensor) -> None:
-        """Take a batch into the running mean of posteriors."""
-        if self.prior is not None:
-            mean = zero_padding(log_probs.exp(), lengths).sum((0, 1)) / lengths.sum().clamp(min=1)
-            self.prior.lerp_(mean.to(self.prior.dtype), _PRIOR_MOMENTUM)
+    @torch.no_grad()
+    def _follow(self, features: Tensor, lengths: Tensor) -> None:
+        """Take the posteriors of a batch into their running mean."""
+        assert self.prior is not None
+        posteriors = zero_padding(self.log_probs(features).exp(), lengths)
+        mean = posteriors.sum((0, 1)) / lengths.sum().clamp(min=1)
+        self.prior.lerp_(mean.to(self.prior.dtype), _PRIOR_MOMENTUM)
 
 
 def _output(encoded: Encoded, layer: int) -> Tensor:

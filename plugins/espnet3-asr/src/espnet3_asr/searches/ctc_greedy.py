@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from espnet3_asr.searches.config import CTCGreedyConfig
-from espnet3_asr.searches.encoding import encode
+from espnet3_asr.searches.encoding import encode_frames
 from espnet3_asr.searches.results import result, span_seconds
 
 
@@ -18,7 +19,8 @@ class CTCGreedy:
 
     Args:
         config: Options.
-        model: A model with ``encode``, ``ctc.log_probs``, ``sample_rate`` and ``frame_seconds``.
+        model: A model with ``encode``, ``sample_rate``, ``frame_seconds``, and ``ctc.best_path`` or
+            ``ctc.log_probs``.
         tokenizer: Ids to text.
         device: Where to compute; None for where the model is.
     """
@@ -32,8 +34,8 @@ class CTCGreedy:
     @torch.inference_mode()
     def infer(self, batch: Mapping[str, Any]) -> list[dict[str, Any]]:
         """One result per utterance; ``score`` is the log-probability of the best path."""
-        utterances = encode(self.model, batch, self.device)
-        scores, tokens = (value.cpu().numpy() for value in utterances.ctc.max(-1))
+        utterances = encode_frames(self.model, batch, self.device)
+        scores, tokens = (value.cpu().numpy() for value in _best_path(self.model.ctc, utterances.memory))
         found = []
         for row, frames in enumerate(utterances.frames):
             ids, runs = collapse(tokens[row, :frames])
@@ -41,6 +43,13 @@ class CTCGreedy:
             score = float(scores[row, :frames].sum())
             found.append(result(self.tokenizer, [(ids, score)], spans if self.config.timestamps else None))
         return found
+
+
+def _best_path(ctc: Any, memory: Tensor) -> tuple[Tensor, Tensor]:
+    """Log-probability and id of the best token of each frame, both ``(batch, frames)``."""
+    if hasattr(ctc, "best_path"):
+        return ctc.best_path(memory)  # type: ignore[no-any-return]
+    return ctc.log_probs(memory).max(-1)  # type: ignore[no-any-return]
 
 
 def collapse(path: np.ndarray, blank: int = 0) -> tuple[list[int], list[tuple[int, int]]]:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 from espnet3_core.errors import UserError
 from torch import Tensor
 
 
-class Utterances(NamedTuple):
+@dataclass(frozen=True)
+class Frames:
     """An encoded batch.
 
     Attributes:
         memory: ``(batch, frames, encoder_size)``.
         lengths: ``(batch,)`` frames, on the model's device.
-        ctc: ``(batch, frames, vocabulary)`` log-probabilities, at least fp32.
         frames: ``lengths`` as a list.
         durations: Seconds of audio of each utterance.
         frame_seconds: Seconds from one encoder frame to the next.
@@ -23,13 +24,23 @@ class Utterances(NamedTuple):
 
     memory: Tensor
     lengths: Tensor
-    ctc: Tensor
     frames: list[int]
     durations: list[float]
     frame_seconds: float
 
 
-def encode(model: Any, batch: Mapping[str, Any], device: Any = None) -> Utterances:
+@dataclass(frozen=True)
+class Utterances(Frames):
+    """An encoded batch with what CTC says of it.
+
+    Attributes:
+        ctc: ``(batch, frames, vocabulary)`` log-probabilities, at least fp32.
+    """
+
+    ctc: Tensor
+
+
+def encode_frames(model: Any, batch: Mapping[str, Any], device: Any = None) -> Frames:
     """Encode the ``speech`` of a batch.
 
     Raises:
@@ -48,5 +59,14 @@ def encode(model: Any, batch: Mapping[str, Any], device: Any = None) -> Utteranc
     if memory.shape[1] == 0:
         # Recordings too short for one frame: a frame of zeros that no length counts spares special cases.
         memory = memory.new_zeros(memory.shape[0], 1, memory.shape[2])
-    ctc = model.ctc.log_probs(memory)
-    return Utterances(memory, encoded.lengths, ctc, encoded.lengths.tolist(), durations, model.frame_seconds)
+    return Frames(memory, encoded.lengths, encoded.lengths.tolist(), durations, model.frame_seconds)
+
+
+def encode(model: Any, batch: Mapping[str, Any], device: Any = None) -> Utterances:
+    """Encode the ``speech`` of a batch, and ask the model's ``ctc`` for log-probabilities.
+
+    Raises:
+        UserError: The batch has no ``speech``.
+    """
+    found = encode_frames(model, batch, device)
+    return Utterances(**vars(found), ctc=model.ctc.log_probs(found.memory))

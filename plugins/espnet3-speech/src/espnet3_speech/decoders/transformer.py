@@ -13,7 +13,7 @@ from espnet3_speech.decoders.memory import Memory
 from espnet3_speech.layers.attention import attend, check_heads, join_heads, project_heads
 from espnet3_speech.layers.dropout import Dropout
 from espnet3_speech.layers.feed_forward import FeedForward
-from espnet3_speech.layers.linear import FusedLinear
+from espnet3_speech.layers.linear import FusedLinear, Linear
 from espnet3_speech.layers.positions import ScaledInput
 from espnet3_speech.masks import valid_mask
 
@@ -43,10 +43,10 @@ class DecoderBlock(nn.Module):
         self.self_dropout = config.self_attention_dropout
         self.cross_dropout = config.cross_attention_dropout
         self.project = FusedLinear(size, size, 3)
-        self.out = nn.Linear(size, size)
-        self.cross_query = nn.Linear(size, size)
+        self.out = Linear(size, size)
+        self.cross_query = Linear(size, size)
         self.cross_memory = FusedLinear(size, size, 2)
-        self.cross_out = nn.Linear(size, size)
+        self.cross_out = Linear(size, size)
         self.feed_forward = FeedForward(size, config.linear_units, config.dropout, config.activation)
         self.norm_self = nn.LayerNorm(size)
         self.norm_cross = nn.LayerNorm(size)
@@ -105,7 +105,7 @@ class TransformerDecoder(nn.Module):
         self.scale = ScaledInput(encoder_size, config.positional_dropout, add_positions=True)
         self.blocks = nn.ModuleList(DecoderBlock(config, encoder_size) for _ in range(config.num_blocks))
         self.norm = nn.LayerNorm(encoder_size)
-        self.out = nn.Linear(encoder_size, vocab_size)
+        self.out = Linear(encoder_size, vocab_size)
 
     def forward(
         self, tokens: Tensor, token_lengths: Tensor, memory: Tensor, memory_lengths: Tensor

@@ -12,6 +12,7 @@ from espnet3_speech.layers.attention import BlockContext, self_attention
 from espnet3_speech.layers.convolution import DepthwiseConv
 from espnet3_speech.layers.dropout import Dropout
 from espnet3_speech.layers.feed_forward import ACTIVATIONS, FeedForward
+from espnet3_speech.layers.linear import Linear
 from espnet3_speech.layers.subsampling import input_layer
 
 
@@ -29,16 +30,16 @@ class ConvolutionalGatingMLP(nn.Module):
                 f"encoder: cgmlp_units {config.cgmlp_units} cannot be halved", hint="choose an even one"
             )
         half = config.cgmlp_units // 2
-        self.expand = nn.Linear(config.output_size, config.cgmlp_units)
+        self.expand = Linear(config.output_size, config.cgmlp_units)
         self.activation = nn.GELU()
         self.norm = nn.LayerNorm(half)
         self.depthwise = DepthwiseConv(half, config.cgmlp_kernel)
-        self.linear = nn.Linear(half, half) if config.cgmlp_linear_after_conv else nn.Identity()
+        self.linear = Linear(half, half) if config.cgmlp_linear_after_conv else nn.Identity()
         self.gate = (
             nn.Identity() if config.gate_activation == "identity" else ACTIVATIONS[config.gate_activation]()
         )
         self.dropout = Dropout(config.dropout)
-        self.contract = nn.Linear(half, config.output_size)
+        self.contract = Linear(half, config.output_size)
         # The gate starts close to 1: the module first passes its input on (Peng et al. 2022, section 3.2).
         nn.init.normal_(self.depthwise.weight, std=1e-6)
         assert self.depthwise.bias is not None
@@ -65,7 +66,7 @@ class EBranchformerBlock(nn.Module):
         )
         self.gating = ConvolutionalGatingMLP(config)
         self.mix = DepthwiseConv(2 * size, config.merge_kernel)
-        self.merge = nn.Linear(2 * size, size)
+        self.merge = Linear(2 * size, size)
         self.feed_forward = FeedForward(*feed_forward) if config.use_ffn else None
         self.norm_macaron = nn.LayerNorm(size) if two else None
         self.norm_attention = nn.LayerNorm(size)

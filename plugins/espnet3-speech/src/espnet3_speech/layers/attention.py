@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from espnet3_core.errors import UserError
@@ -13,7 +13,7 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from espnet3_speech.layers.dropout import dropout as drop
 from espnet3_speech.layers.exporting import exporting
-from espnet3_speech.layers.linear import FusedLinear
+from espnet3_speech.layers.linear import FusedLinear, Linear, by_onednn, gradient_of_weight, product
 from espnet3_speech.layers.positions import rotate
 
 Scheme = Literal["abs_pos", "rel_pos", "rope", "none"]
@@ -50,6 +50,46 @@ def shift_relative(scores: Tensor) -> Tensor:
     # Row i starts at frames - 1 - i: in the flattened matrix, rows of one column less, from frames - 1 on.
     strides = (*scores.stride()[:-2], 2 * frames - 2, 1)
     return scores.as_strided((*scores.shape[:-1], frames), strides, scores.storage_offset() + frames - 1)
+
+
+def position_scores(query: Tensor, distances: Tensor) -> Tensor:
+    """Products of queries with the distances to all keys, realigned to scores by key.
+
+    Args:
+        query: ``(heads, batch, frames, dim)``.
+        distances: ``(heads, 2 * frames - 1, dim)``.
+
+    Returns:
+        ``(heads, batch, frames, frames)``.
+    """
+    if by_onednn(query, distances):
+        return _PositionScores.apply(query, distances)  # type: ignore[no-any-return]
+    products = query.flatten(1, 2) @ distances.transpose(1, 2)
+    return shift_relative(products.unflatten(1, query.shape[1:3]))
+
+
+class _PositionScores(torch.autograd.Function):
+    """One head at a time: scores by distance are twice as many as those by key, and are not kept."""
+
+    @staticmethod
+    def forward(ctx: Any, query: Tensor, distances: Tensor) -> Tensor:
+        ctx.save_for_backward(query, distances)
+        scores = query.new_empty(*query.shape[:3], query.shape[2])
+        for head, rows, columns in zip(scores, query, distances, strict=True):
+            head.copy_(shift_relative(product(rows, columns)))
+        return scores
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable  # type: ignore[misc]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
+        query, distances = ctx.saved_tensors
+        of_query, of_distances = torch.empty_like(query), torch.empty_like(distances)
+        by_distance = grad.new_zeros(*grad.shape[1:3], distances.shape[1])
+        for head, toward in enumerate(grad):
+            shift_relative(by_distance).copy_(toward)  # the same places in every head
+            of_query[head] = product(by_distance, distances[head].t())
+            of_distances[head] = gradient_of_weight(by_distance.flatten(0, 1), query[head].flatten(0, 1))
+        return of_query, of_distances
 
 
 def check_heads(size: int, heads: int) -> None:
@@ -120,7 +160,7 @@ class SelfAttention(nn.Module):
         self.dropout = dropout
         self.rotary = scheme == "rope"
         self.project = FusedLinear(size, size, 3)
-        self.out = nn.Linear(size, size)
+        self.out = Linear(size, size)
 
     def forward(self, values: Tensor, context: BlockContext) -> Tensor:
         """``(batch, frames, size)`` to the same shape."""
@@ -153,10 +193,10 @@ class RelativeSelfAttention(nn.Module):
         self.heads = heads
         self.dropout = dropout
         self.project = FusedLinear(size, size, 3)
-        self.project_positions = nn.Linear(size, size, bias=False)
+        self.project_positions = Linear(size, size, bias=False)
         self.content_bias = nn.Parameter(nn.init.xavier_uniform_(torch.empty(heads, size // heads)))
         self.position_bias = nn.Parameter(nn.init.xavier_uniform_(torch.empty(heads, size // heads)))
-        self.out = nn.Linear(size, size)
+        self.out = Linear(size, size)
 
     def forward(self, values: Tensor, context: BlockContext) -> Tensor:
         """``(batch, frames, size)`` to the same shape."""
@@ -164,9 +204,8 @@ class RelativeSelfAttention(nn.Module):
         query, key, value = project_heads(self.project, values, 3, self.heads)
         distances = self.project_positions(context.positions).unflatten(-1, (self.heads, -1))
         # Scaled here, where it is small, as the fused attention scales the other term.
-        distances = distances.permute(1, 2, 0) / math.sqrt(query.shape[-1])
-        by_position = (query + self.position_bias[:, None, None]).flatten(1, 2) @ distances
-        shifted = shift_relative(by_position.unflatten(1, query.shape[1:3]))
+        distances = distances.transpose(0, 1) / math.sqrt(query.shape[-1])
+        shifted = position_scores(query + self.position_bias[:, None, None], distances)
         by_content = (query + self.content_bias[:, None, None]).to(value.dtype)
         # Padded keys get no weight, hence no gradient: a sum does for the mask.
         bias = shifted + torch.where(context.keys, 0.0, -math.inf).to(shifted.dtype)

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from espnet3_speech.layers.batch_norm import MaskedBatchNorm
 from espnet3_speech.layers.feed_forward import ACTIVATIONS, Activation
-from espnet3_speech.layers.linear import FusedLinear
+from espnet3_speech.layers.linear import FusedLinear, Linear
 
 
 class DepthwiseConv(nn.Conv1d):
@@ -63,7 +63,7 @@ class ConvolutionModule(nn.Module):
         self.depthwise = DepthwiseConv(size, kernel)
         self.norm = MaskedBatchNorm(size) if norm == "batch_norm" else nn.LayerNorm(size)
         self.activation = ACTIVATIONS[activation]()
-        self.contract = nn.Linear(size, size)
+        self.contract = Linear(size, size)
 
     def forward(self, values: Tensor, valid: Tensor) -> Tensor:
         """``(batch, frames, size)`` to the same shape; ``valid`` is ``(batch, frames, 1)`` bool."""

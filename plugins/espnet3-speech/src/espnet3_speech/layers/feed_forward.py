@@ -7,6 +7,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from espnet3_speech.layers.dropout import Dropout
+from espnet3_speech.layers.linear import Linear
 
 Activation = Literal["relu", "swish", "gelu"]
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "swish": nn.SiLU, "gelu": nn.GELU}
@@ -24,7 +25,7 @@ class FeedForward(nn.Sequential):
 
     def __init__(self, size: int, units: int, dropout: float, activation: Activation) -> None:
         super().__init__(
-            nn.Linear(size, units), ACTIVATIONS[activation](), Dropout(dropout), nn.Linear(units, size)
+            Linear(size, units), ACTIVATIONS[activation](), Dropout(dropout), Linear(units, size)
         )
 
     def forward(self, values: Tensor) -> Tensor:

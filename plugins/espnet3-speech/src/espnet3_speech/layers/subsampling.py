@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from espnet3_speech.layers.dropout import Dropout
-from espnet3_speech.layers.strided_conv import conv_relu
+from espnet3_speech.layers.linear import Linear, linear
+from espnet3_speech.layers.strided_conv import conv_relus
 from espnet3_speech.masks import valid_mask, zero_padding
 
 InputLayer = Literal["conv2d", "conv2d1", "conv2d2", "conv2d6", "conv2d8", "conv1d2", "linear", "stack"]
@@ -51,7 +52,7 @@ class ConvSubsampling(nn.Module):
             raise UserError(
                 f"input layer {kind} needs more than {input_size} features", hint="use input_layer: linear"
             )
-        self.out = nn.Linear(output_size * bands, output_size)
+        self.out = Linear(output_size * bands, output_size)
         self.two_dimensional = dimensions == 2
         self.minimum = 1
         for kernel, stride in reversed(self.steps):
@@ -74,8 +75,7 @@ class ConvSubsampling(nn.Module):
         if values.shape[1] < self.minimum:
             values = functional.pad(values, (0, 0, 0, self.minimum - values.shape[1]))
         values = values.unsqueeze(1) if self.two_dimensional else values.transpose(1, 2)
-        for conv in self.convs:
-            values = conv_relu(conv, values)
+        values = conv_relus(list(self.convs), values)
         return self._project(values), self.output_lengths(lengths)
 
     def _project(self, values: Tensor) -> Tensor:
@@ -84,7 +84,7 @@ class ConvSubsampling(nn.Module):
             return self.out(values.transpose(1, 2).flatten(2))
         # Channels-last values are read as they lie; it is the weights, which are fewer, that are reordered.
         weight = self.out.weight.unflatten(1, values.shape[1::2]).transpose(1, 2).flatten(1)
-        return functional.linear(values.permute(0, 2, 3, 1).flatten(2), weight, self.out.bias)
+        return linear(values.permute(0, 2, 3, 1).flatten(2), weight, self.out.bias)
 
 
 class DepthwiseSubsampling(nn.Module):
@@ -110,7 +110,7 @@ class DepthwiseSubsampling(nn.Module):
         bands = input_size
         for _ in range(3):
             bands = (bands + 1) // 2
-        self.out = nn.Linear(channels * bands, output_size)
+        self.out = Linear(channels * bands, output_size)
 
     @staticmethod
     def _halve(lengths: Tensor) -> Tensor:
@@ -179,7 +179,7 @@ class ProjectedStacking(FrameStacking):
     def __init__(self, input_size: int, output_size: int, factor: int, dropout: float) -> None:
         super().__init__(input_size, factor)
         self.project = nn.Sequential(
-            nn.Linear(self.output_size, output_size), nn.LayerNorm(output_size), Dropout(dropout)
+            Linear(self.output_size, output_size), nn.LayerNorm(output_size), Dropout(dropout)
         )
         self.output_size = output_size
 
