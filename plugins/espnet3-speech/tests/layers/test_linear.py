@@ -45,16 +45,15 @@ def test_gradients_of_gradients_are_those_of_torch():
         torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-4)
 
 
+@torch.no_grad()
 def test_matrices_with_gaps_take_no_longer():
     wide = torch.randn(600, 4, 64)
     seconds = {}
     for way, part in (("gaps", wide[:, 1]), ("dense", wide[:, 1].contiguous())):
-        with torch.no_grad():
-            first = product(part, part)
-            start = time.process_time()
-            torch.testing.assert_close(product(part, part), first)
-            seconds[way] = time.process_time() - start
-            torch.testing.assert_close(product(part.t(), part.t()), part.t() @ part, rtol=1e-4, atol=1e-3)
+        torch.testing.assert_close(product(part, part), part @ part.t(), rtol=1e-4, atol=1e-3)
+        start = time.process_time()
+        product(part, part)
+        seconds[way] = time.process_time() - start
     assert seconds["gaps"] < 50 * max(seconds["dense"], 1e-3)
 
 
