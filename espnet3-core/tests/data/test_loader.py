@@ -72,6 +72,7 @@ def test_batches_are_the_same_with_spawned_workers_in_every_epoch_and_after_a_re
 
 def test_threads_make_the_same_batches_in_every_epoch_and_after_a_restart(corpus: Manifest) -> None:
     alone, threads = loader(corpus), in_threads(corpus)
+    computing = torch.get_num_threads()
     for epoch in range(2):
         alone.set_epoch(epoch)
         threads.set_epoch(epoch)
@@ -80,6 +81,7 @@ def test_threads_make_the_same_batches_in_every_epoch_and_after_a_restart(corpus
     threads.set_epoch(1, start_batch=2)
     assert contents(threads) == expected[2:]
     assert threads.waited > 0
+    assert torch.get_num_threads() == computing
 
 
 def test_errors_in_threads_come_in_their_turn_and_end_the_threads(corpus: Manifest, tmp_path: Path) -> None:

@@ -27,8 +27,12 @@ from espnet3_core.protocols import Batch, Item
 _log = logging.getLogger(__name__)
 
 
+def _one_thread() -> None:
+    torch.set_num_threads(1)  # of torch's own, for whichever thread says so
+
+
 def _set_up(worker: int) -> None:
-    torch.set_num_threads(1)
+    _one_thread()
     keep_freed_memory()
 
 
@@ -65,7 +69,9 @@ class Loader(DataLoader[Any]):
         sampler = self.batch_sampler
         if isinstance(self.generator, torch.Generator):
             self.generator.manual_seed(stable_seed("workers", sampler.seed, sampler.epoch, sampler.rank))
-        batches = in_threads(self._make, sampler, self.threads) if self.threads else super().__iter__()
+        batches = (
+            in_threads(self._make, sampler, self.threads, _one_thread) if self.threads else super().__iter__()
+        )
         for made in self._timed(batches):
             if isinstance(made, Failed):
                 raise made.error

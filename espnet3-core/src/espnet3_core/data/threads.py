@@ -15,13 +15,19 @@ _AHEAD = 2
 """Batches of each thread that are made or being made while none is asked for, as with worker processes."""
 
 
-def in_threads(make: Callable[[Wanted], Made], wanted: Iterable[Wanted], count: int) -> Iterator[Made]:
+def in_threads(
+    make: Callable[[Wanted], Made],
+    wanted: Iterable[Wanted],
+    count: int,
+    start: Callable[[], None] = lambda: None,
+) -> Iterator[Made]:
     """``make`` of one thing after another, in their order, with later ones under way.
 
     Args:
         make: Called in a thread, with the context variables of the consumer.
         wanted: Gone through by the consumer.
         count: Number of threads.
+        start: Called first in each thread.
 
     Raises:
         Exception: Whatever ``make`` raises, when its turn comes.
@@ -30,7 +36,7 @@ def in_threads(make: Callable[[Wanted], Made], wanted: Iterable[Wanted], count: 
     [0, 1, 4, 9, 16]
     """
     ahead: deque[Future[Made]] = deque()
-    pool = ThreadPoolExecutor(count, thread_name_prefix="loader")
+    pool = ThreadPoolExecutor(count, thread_name_prefix="loader", initializer=start)
     try:
         for one in wanted:
             ahead.append(pool.submit(contextvars.copy_context().run, make, one))
