@@ -25,6 +25,7 @@ class Accuracy(Metric):
     inputs = {"reference": "dataset:text", "hypothesis": "text"}
     on_failure = {"hypothesis": ""}
     version = "7"
+    better = "higher"
 
     def __init__(self, config: MetricConfig) -> None:
         super().__init__(config)
@@ -132,7 +133,7 @@ def context(tmp_path: Path) -> Context:
 
 def test_scores_files_and_table(context: Context, capsys: pytest.CaptureFixture[str]) -> None:
     measure(context)  # type: ignore[arg-type]
-    named = {"spread": None, "metric": "test.Accuracy", "version": "7"}
+    named = {"spread": None, "metric": "test.Accuracy", "version": "7", "better": "higher"}
     origins = {
         name: {"data": fingerprint_of(context.data[name]), "seen_in_training": 0} for name in ("dev", "eval")
     }
