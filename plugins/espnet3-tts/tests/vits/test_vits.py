@@ -205,7 +205,10 @@ def test_seeds_speed_and_no_noise(frontend, make_batch):
     assert fast.lengths.item() == pytest.approx(plain.lengths.item() / 2, abs=1)
     still = make_vits(len(frontend), noise=0.0, duration={"noise": 0.0}).eval()
     assert torch.equal(say(still, seed=1).audio, say(still, seed=2).audio)
-    with pytest.raises(UserError, match="pitch is 2, and tts/vits does not predict it"):
+    quiet = say(temperature=0.0)
+    assert quiet.durations.tolist() == plain.durations.tolist()
+    assert not torch.allclose(quiet.audio, plain.audio, atol=1e-3)
+    with pytest.raises(UserError, match="pitch is 2, and tts/vits has no control of it"):
         say(pitch=2.0)
 
 

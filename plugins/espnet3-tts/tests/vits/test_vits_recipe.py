@@ -110,4 +110,4 @@ def test_the_command_speaks(recipe, tmp_path, capsys):
     assert "Vits makes audio itself, and a vocoder is chosen" in said
     code, said = say("--pitch", 1.2)
     assert code == 2
-    assert "pitch is 1.2, and tts/vits does not predict it" in said
+    assert "pitch is 1.2, and tts/vits has no control of it" in said

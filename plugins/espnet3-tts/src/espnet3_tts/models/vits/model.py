@@ -6,13 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from espnet3_core.errors import UserError
 from torch import Tensor
 
 from espnet3_tts.aligners.aligner import SoftAlignment
 from espnet3_tts.aligners.prior import alignment_mask
 from espnet3_tts.aligners.search import check_frames
-from espnet3_tts.models.contract import Controls, Spoken
+from espnet3_tts.models.contract import Controls, Spoken, only
 from espnet3_tts.models.hifigan.adversarial import AdversarialModel
 from espnet3_tts.models.hifigan.discriminators import Discriminators
 from espnet3_tts.models.hifigan.pieces import piece_starts, pieces
@@ -155,21 +154,16 @@ class Vits(AdversarialModel):
             text: ``(batch, tokens)`` ids, padded with -1.
             text_lengths: ``(batch,)`` tokens.
             speaker: Names of the speakers, where there are several.
-            controls: Speed and seed; None for as predicted.
+            controls: Speed, seed and temperature (of the latent's noise); None for as predicted.
 
         Raises:
-            UserError: A speaker is unknown, or none is named; pitch or energy shall be other than predicted.
+            UserError: A speaker is unknown, none is named, or what it does not have is controlled.
         """
         controls = controls or Controls()
-        for name in ("pitch", "energy"):
-            if getattr(controls, name) != 1.0:
-                raise UserError(
-                    f"{name} is {getattr(controls, name):g}, and tts/vits does not predict it",
-                    hint="leave it at 1, or choose a model that predicts it: tts/fastspeech2",
-                )
+        only(controls, self.name, "speed", "temperature")
         numbers = self.generator.speakers.numbers(speaker, len(text), text.device)
         audio, durations = self.generator.speak(
-            text, text_lengths, numbers, speed=controls.speed, seed=controls.seed
+            text, text_lengths, numbers, controls.speed, controls.seed, controls.temperature
         )
         return Spoken(None, durations.sum(1), durations, audio)
 

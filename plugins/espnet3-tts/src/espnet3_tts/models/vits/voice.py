@@ -147,7 +147,13 @@ class Voice(nn.Module):
         )
 
     def speak(
-        self, text: Tensor, tokens: Tensor, numbers: Tensor | None, *, speed: float = 1.0, seed: int = 0
+        self,
+        text: Tensor,
+        tokens: Tensor,
+        numbers: Tensor | None,
+        speed: float = 1.0,
+        seed: int = 0,
+        temperature: float | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Waveforms of texts.
 
@@ -157,6 +163,7 @@ class Voice(nn.Module):
             numbers: ``(batch,)`` of the speakers.
             speed: Factor on the rate of speech.
             seed: Of all noise, with which each utterance begins anew.
+            temperature: Factor on the noise of the latent; None for the configured one.
 
         Returns:
             ``(batch, samples)``, zero in padding, and ``(batch, tokens)`` durations in frames.
@@ -167,9 +174,9 @@ class Voice(nn.Module):
         mean, frames = expanded(prior.mean, durations)
         deviation = expanded(prior.log_std, durations)[0].exp()
         mask = _mask(frames, mean)
-        if self.noise and int(frames.max()):
-            noise = utterance_noise(frames, mean.shape[2], mean, seed)
-            mean = mean + self.noise * noise * deviation
+        temperature = self.noise if temperature is None else temperature
+        if temperature and int(frames.max()):
+            mean = mean + temperature * utterance_noise(frames, mean.shape[2], mean, seed) * deviation
         latent = self.flow.inverse(mean.transpose(1, 2) * mask, mask, speaker).transpose(1, 2)
         return self.decoder.each(latent, frames, speaker), durations
 
