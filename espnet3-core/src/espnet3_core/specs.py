@@ -154,6 +154,7 @@ class StageSpec:
         inputs: Dotted keys, role first (``training.model``), that decide whether it is up to date;
             empty for everything in its roles.
         neutral: Keys below the inputs that do not matter (workers, devices, logging).
+        ordered: Keys below the inputs whose entries take part in the order in which they are written.
         after: Stages whose outputs it uses; their records are part of its fingerprint.
         outputs: Paths below the experiment that exist once it is done; ``{inference}`` is filled in.
         on_stale: ``rerun`` it when an input changed, or ``refuse`` and ask (training never overwrites).
@@ -168,6 +169,7 @@ class StageSpec:
     roles: tuple[str, ...]
     inputs: tuple[str, ...] = ()
     neutral: tuple[str, ...] = ()
+    ordered: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
     on_stale: Literal["rerun", "refuse"] = "rerun"

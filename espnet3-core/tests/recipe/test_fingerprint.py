@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 from espnet3_core.recipe.fingerprint import (
     changes,
     code_parts,
@@ -8,6 +10,7 @@ from espnet3_core.recipe.fingerprint import (
     file_part,
     file_parts,
     is_below,
+    order_parts,
     outputs_digest,
 )
 from espnet3_core.recipe.stages import TRAIN
@@ -34,6 +37,20 @@ def test_only_inputs_count_and_neutral_keys_do_not():
         "training.batch.seconds": 60,
         "training.trainer.precision": "bf16",
     }
+
+
+def test_the_order_of_named_optimizers_counts():
+    sides = {"generator": {"accumulate": 1}, "discriminator": {"accumulate": 2}}
+    turned = dict(reversed(sides.items()))
+    first, second = (config_parts(TRAIN, {"training": {"optimizers": each}}) for each in (sides, turned))
+    assert changes(first, second) == [
+        "the order of training.optimizers: generator, discriminator -> discriminator, generator"
+    ]
+    assert digest_of(first) != digest_of(second)
+    older = json.loads(json.dumps({key: first[key] for key in first if not key.startswith("order.")}))
+    assert order_parts(TRAIN, older) | older == first  # a record from before this was written down
+    alone = config_parts(TRAIN, {"training": {"optimizers": {"all": {"accumulate": 1}}}})
+    assert list(alone) == ["training.optimizers.all.accumulate"]
 
 
 def test_keys_below():

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from espnet3_core.errors import UserError
-from espnet3_core.train.memory import MemoryGuard, halves
+from espnet3_core.train.memory import halves
 from torch import nn
 from toy_training import ToyContext, Trace, read_trace, run_toy, toy_config
 
@@ -239,10 +239,3 @@ def test_a_rank_that_splits_alone_stays_in_step(tmp_path):
     assert process.returncode == 0, process.stderr[-3000:]
     assert process.stdout.endswith("equal\n")
     assert "out of memory with" in process.stderr
-
-
-def test_named_optimizers_say_that_they_do_not_split() -> None:
-    batch = {"ids": ["a", "b"], "speech": torch.zeros(2, 5)}
-    told = pytest.raises(UserError, match=r"out of memory with 2 utterances.*do not split")
-    with told, MemoryGuard(None).whole(batch):
-        raise torch.OutOfMemoryError("CUDA out of memory")

@@ -3,6 +3,7 @@
 A fingerprint covers, as named parts so that a change can be told:
 
 * the resolved configuration keys that the stage reads, less the neutral ones;
+* ``order.<key>``: the names of a key's entries, where their order counts;
 * ``after.<stage>``: digests of the outputs of the stages before it;
 * ``file.<path>``: bytes of the files that those keys name, and ``data.<key>``: the fingerprints of the
   datasets that they describe, which cover the manifests;
@@ -84,12 +85,24 @@ def flatten(key: str, value: Any) -> Iterator[tuple[str, Any]]:
 def config_parts(stage: StageSpec, nodes: Mapping[str, Mapping[str, Any]]) -> Parts:
     """The keys that count, from the resolved nodes by role."""
     wanted = stage.inputs or stage.roles
-    return {
+    found = {
         key: value
         for role, node in nodes.items()
         for key, value in flatten(role, node)
         if is_below(key, wanted) and not is_below(key, stage.neutral)
     }
+    return found | order_parts(stage, found)
+
+
+def order_parts(stage: StageSpec, parts: Mapping[str, Any]) -> Parts:
+    """The order of entries, where it counts and there are several, from parts in the order of the files."""
+    found: Parts = {}
+    for key in stage.ordered:
+        below = (part.removeprefix(f"{key}.") for part in parts if part.startswith(f"{key}."))
+        names = dict.fromkeys(part.partition(".")[0] for part in below)
+        if len(names) > 1:
+            found[f"order.{key}"] = ", ".join(names)
+    return found
 
 
 def file_parts(parts: Mapping[str, Any], directory: Path) -> Parts:
@@ -208,6 +221,8 @@ def naming(key: str, parts: Mapping[str, Any]) -> list[str]:
 
 def _change(key: str, before: Any, after: Any) -> str:
     group, _, rest = key.partition(".")
+    if group == "order":
+        return f"the order of {rest}: {before} -> {after}"
     if group == "after":
         return f"stage {rest} is not finished" if after is None else f"stage {rest} has new outputs"
     if group == "code":

@@ -19,6 +19,7 @@ from espnet3_core.recipe.fingerprint import (
     dataset_components,
     file_parts,
     is_below,
+    order_parts,
     outputs_digest,
 )
 from espnet3_core.recipe.policies import advice, allowed
@@ -169,9 +170,10 @@ def _comparable(stage: StageSpec, system: SystemSpec, old: Parts, new: Parts) ->
     """The old parts, where an earlier stage that had not run then does not count as changed.
 
     Its outputs were there all the same when training could use them, or it has none in the experiment.
+    Records that do not tell the order of entries have them in that order.
     """
     without = {earlier.name for earlier in system.stages if not earlier.outputs}
-    kept = dict(old)
+    kept = order_parts(stage, old) | old
     for key, value in new.items():
         name = key.removeprefix("after.")
         if name != key and old.get(key) is None and (stage.on_stale == "refuse" or name in without):

@@ -71,6 +71,7 @@ TRAIN = StageSpec(
         "training.trainer_class", "training.trainer",
     ),
     neutral=("training.dataset.builder", *_BAD_DATA, *_LOADING, *_HARDWARE, *_HOW_LONG),
+    ordered=("training.optimizers",),
     after=("create_dataset", "train_tokenizer", "collect_stats"),
     outputs=("checkpoints",),
     on_stale="refuse",

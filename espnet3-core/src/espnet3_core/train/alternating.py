@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from espnet3_core.config.roles import TrainingConfig
 from espnet3_core.errors import UserError
 from espnet3_core.train.finite import FiniteGuard
+from espnet3_core.train.memory import Pass
 from espnet3_core.train.module import TrainingModule, group_rates, planned_steps
 from espnet3_core.train.outputs import StepOutput, is_empty
 from espnet3_core.train.parameters import parameter_groups, share_out
@@ -47,8 +48,8 @@ class AlternatingModule(TrainingModule):
     ``checkpoint.every_steps``, logging intervals and averaging count rounds, and checkpoints fall between
     them. Each schedule counts the steps of its own optimizer. Values are logged as ``<name>/<value>``.
 
-    A batch that does not fit into the memory is not split: the turns share what they compute, and an earlier
-    one may have stepped when a later one fails. Training stops with a message.
+    A batch that does not fit into the memory in some turn goes through that turn in parts, as with a single
+    optimizer. The parts share nothing with other turns: each computes anew what it needs.
 
     Subclass it as :class:`~espnet3_core.train.module.TrainingModule`.
 
@@ -137,11 +138,12 @@ class AlternatingModule(TrainingModule):
             if not turn.takes_part(self.trainer.global_step):
                 continue
             turn.guard.before_forward(self.model)
-            output = self._turn_output(turn, batch, shared)
+            with self._without_reduction():
+                output = self.memory.step(batch, self._pass(turn, batch, shared))
             loss = self.count(output, batch, turn.guard)
             losses[turn.name] = loss.detach()
             # As with a single optimizer, what follows the forward pass runs in the parameters' own precision.
-            with self.memory.whole(batch), torch.autocast(self.device.type, enabled=False):
+            with torch.autocast(self.device.type, enabled=False):
                 self._learn(turn, loss, step=turn.steps_after(batch_idx + 1, last=last))
         if not loop._should_accumulate():
             rounds = loop.manual_optimization.optim_step_progress
@@ -156,15 +158,22 @@ class AlternatingModule(TrainingModule):
         """Add the values of every turn to the validation means."""
         shared: dict[str, Any] = {}
         for turn in self.turns:
-            output = self._turn_output(turn, batch, shared)
+            output = self.memory.evaluate(batch, self._pass(turn, batch, shared))
             if not is_empty(batch):
                 self.valid_means.add(output.stats, output.weight)
 
-    def _turn_output(self, turn: Turn, batch: Mapping[str, Any], shared: dict[str, Any]) -> StepOutput:
-        with self.memory.whole(batch):
-            output: StepOutput = self({**batch, "turn": turn.name, "shared": shared})
-        named = {f"{turn.name}/{name}": value for name, value in output.stats.items()}
-        return output._replace(stats=named)
+    def _pass(self, turn: Turn, batch: Mapping[str, Any], shared: dict[str, Any]) -> Pass:
+        """A turn of a batch, for all of it or for parts."""
+
+        def forward(part: Mapping[str, Any]) -> StepOutput:
+            whole = part is batch
+            if not whole:
+                shared.clear()  # it is of the whole, for which there is no room
+            output: StepOutput = self({**part, "turn": turn.name, "shared": shared if whole else {}})
+            named = {f"{turn.name}/{name}": value for name, value in output.stats.items()}
+            return output._replace(stats=named)
+
+        return Pass(forward, list(turn.parameters.values()), turn.config.accumulate)
 
     def _learn(self, turn: Turn, loss: Tensor, *, step: bool) -> None:
         if not loss.requires_grad:

@@ -10,8 +10,8 @@ repeated by one rank alone, and training stops with a message.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -27,6 +27,21 @@ logger = logging.getLogger(__name__)
 Batch = Mapping[str, Any]
 
 
+@dataclass(frozen=True)
+class Pass:
+    """What a batch goes through, and where the gradients of its loss go.
+
+    Attributes:
+        forward: Outcome of the batch, or of a part of it.
+        parameters: Those that get gradients; None for all of the module's.
+        accumulate: Micro-batches of a step, by whose number each loss is divided; None for the trainer's.
+    """
+
+    forward: Callable[[Batch], StepOutput]
+    parameters: Sequence[nn.Parameter] | None = None
+    accumulate: int | None = None
+
+
 class MemoryGuard:
     """Runs micro-batches of a training module, in parts where the whole does not fit.
 
@@ -40,15 +55,21 @@ class MemoryGuard:
     def __init__(self, module: Any) -> None:
         self.module = module
         self.split = 0
+        self._pass = Pass(module)
         self._batch: Batch | None = None
         self._extra: list[Tensor | None] | None = None
 
-    def step(self, batch: Batch) -> StepOutput:
+    def step(self, batch: Batch, run: Pass | None = None) -> StepOutput:
         """Loss of a micro-batch, with a graph for :meth:`backward`.
+
+        Args:
+            batch: The micro-batch.
+            run: What it goes through; None for the module.
 
         Raises:
             UserError: It cannot be split, or one utterance alone is too long.
         """
+        self._pass = run or Pass(self.module)
         self._batch, self._extra = batch, None
         if (whole := self._whole_or_none(batch)) is not None:
             return whole
@@ -57,7 +78,7 @@ class MemoryGuard:
             raise _cannot(
                 batch, "and one rank cannot split its batch alone with this strategy or with sync_batchnorm"
             )
-        parameters = list(self.module.parameters())
+        parameters = self._parameters()
         former = [parameter.grad for parameter in parameters]
         output = self._in_parts(batch, keep_last=True)
         self._extra = [parameter.grad for parameter in parameters]
@@ -80,7 +101,7 @@ class MemoryGuard:
         self._batch = self._extra = None
         alone = self._ranks() == 1 and not self._accumulating()
         if extra is not None:
-            for parameter, gradient in zip(self.module.parameters(), extra, strict=True):
+            for parameter, gradient in zip(self._parameters(), extra, strict=True):
                 if gradient is not None:
                     parameter.grad = gradient if parameter.grad is None else parameter.grad + gradient
         try:
@@ -97,45 +118,32 @@ class MemoryGuard:
         with self.module.trainer.precision_plugin.train_step_context():
             self._in_parts(batch, keep_last=False)
 
-    def evaluate(self, batch: Batch) -> StepOutput:
+    def evaluate(self, batch: Batch, run: Pass | None = None) -> StepOutput:
         """Outcome of a validation batch."""
+        self._pass = run or Pass(self.module)
         return self._whole_or_none(batch) or self._in_parts(batch, keep_last=True)
 
     def _whole_or_none(self, batch: Batch) -> StepOutput | None:
         """Outcome of a batch in one piece; None when it does not fit."""
         try:
-            return self._forward(batch)
+            return self._pass.forward(batch)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
         self._report(batch)
         return None
 
-    @contextmanager
-    def whole(self, batch: Batch) -> Iterator[None]:
-        """Say so where memory runs out with a batch that cannot be split.
-
-        Raises:
-            UserError: It did.
-        """
-        try:
-            yield
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-            raise _cannot(batch, "which named optimizers (training.optimizers) do not split") from error
-
-    def _forward(self, batch: Batch) -> StepOutput:
-        output: StepOutput = self.module(batch)
-        return output
-
     def _ranks(self) -> int:
         return int(self.module.trainer.world_size)
 
+    def _parameters(self) -> list[nn.Parameter]:
+        """Those that get gradients."""
+        chosen = self._pass.parameters
+        return list(self.module.parameters() if chosen is None else chosen)
+
     def _accumulating(self) -> bool:
         """Whether there are gradients of earlier micro-batches."""
-        groups = (group for optimizer in self.module.trainer.optimizers for group in optimizer.param_groups)
-        return any(parameter.grad is not None for group in groups for parameter in group["params"])
+        return any(parameter.grad is not None for parameter in self._parameters())
 
     def _report(self, batch: Batch) -> None:
         """Say once what did not fit; count it always."""
@@ -152,7 +160,7 @@ class MemoryGuard:
         """Forward and backward of a batch in the largest halves, quarters, … that fit."""
         parts: Sequence[Batch] = [batch]
         while True:
-            for parameter in self.module.parameters() if torch.is_grad_enabled() else ():
+            for parameter in self._parameters() if torch.is_grad_enabled() else ():
                 parameter.grad = None
             free_memory(self.module.device)
             finer = [half for part in parts for half in halves(part)]
@@ -171,13 +179,15 @@ class MemoryGuard:
         losses: list[Tensor] = []
         stats: list[dict[str, Tensor]] = []
         for part in parts:
-            output = self._forward(part)
+            output = self._pass.forward(part)
             share = output.weight / total
             loss = output.loss * share
             stats.append({name: value * share for name, value in output.stats.items()})
             if torch.is_grad_enabled() and not (keep_last and part is parts[-1]):
+                chosen = self._pass.parameters
+                options = {} if chosen is None else {"inputs": list(chosen)}
                 with torch.autocast(loss.device.type, enabled=False):
-                    LightningModule.backward(self.module, self._scaled(loss))
+                    LightningModule.backward(self.module, self._scaled(loss), **options)
                 loss = loss.detach()
             losses.append(loss)
         names = [name for name in stats[0] if all(name in values for values in stats)]
@@ -192,7 +202,7 @@ class MemoryGuard:
         model.eval()
         try:
             with torch.no_grad():
-                return float(self._forward(part).weight)
+                return float(self._pass.forward(part).weight)
         finally:
             for module, mode in modes:
                 module.training = mode
@@ -200,7 +210,7 @@ class MemoryGuard:
     def _scaled(self, loss: Tensor) -> Tensor:
         """A part's loss as Lightning scales that of a micro-batch."""
         trainer = self.module.trainer
-        loss = loss / trainer.accumulate_grad_batches
+        loss = loss / (self._pass.accumulate or trainer.accumulate_grad_batches)
         scaler = getattr(trainer.precision_plugin, "scaler", None)
         return loss if scaler is None else scaler.scale(loss)
 

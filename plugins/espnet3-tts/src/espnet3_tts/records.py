@@ -55,6 +55,13 @@ MODULES = (
         summary="Transformer with convolutions, as in FastSpeech",
     ),
     ModuleSpec(
+        name="tts/windowed",
+        role="encoder",
+        target=f"{_P}.encoders.windowed:WindowedTransformer",
+        config=f"{_P}.encoders.config:WindowedTransformerConfig",
+        summary="Transformer with learned relative positions, as in VITS",
+    ),
+    ModuleSpec(
         name="tts/griffin_lim",
         role="vocoder",
         target=f"{_P}.vocoders.griffin_lim:GriffinLim",
@@ -96,6 +103,14 @@ MODELS = (
         summary="HiFi-GAN, trained by the named optimizers discriminator and generator",
         tasks=("tts",),
         provides=("sample_rate",),
+    ),
+    ModelSpec(
+        name="tts/vits",
+        target=f"{_P}.models.vits.model:Vits",
+        config=f"{_P}.models.vits.config:VitsConfig",
+        summary="VITS, text to waveform, trained by the named optimizers discriminator and generator",
+        tasks=("tts",),
+        provides=("sample_rate", "input_size"),
     ),
 )
 

@@ -70,15 +70,21 @@ class Pictures(Callback):
         durations, soft = model.align(speech, samples, text, tokens, speaker=speaker)
         recorded = model.features(speech, samples, pitch=False).mel[0]
         said = model.speak(text, tokens, speaker=speaker)
+        mel = said.mel
+        if mel is None:
+            mel = model.features(said.audio, said.lengths * model.features.hop, pitch=False).mel
         name = f"epoch{epoch + 1:04d}_{batch['ids'][row].replace('/', '_')}"
-        image = draw(soft.log_probs[0].exp(), durations[0], recorded, said.mel[0], batch["ids"][row])
+        image = draw(soft.log_probs[0].exp(), durations[0], recorded, mel[0], batch["ids"][row])
         self.folder.mkdir(parents=True, exist_ok=True)
         image.savefig(self.folder / f"{name}.png")
         for board in boards:
             board.add_figure(f"valid/{batch['ids'][row]}", image, epoch + 1)
         if self.config.audio:
-            vocoder = GriffinLim(GriffinLimConfig(), features=model.features).to(said.mel.device)
-            audio = vocoder(said.mel, said.lengths)[0].float().cpu()
+            made = said.audio
+            if made is None:
+                vocoder = GriffinLim(GriffinLimConfig(), features=model.features).to(mel.device)
+                made = vocoder(mel, said.lengths)
+            audio = made[0].float().cpu()
             write_wav(self.folder / f"{name}.wav", Audio(audio.numpy(), model.sample_rate))
             for board in boards:
                 board.add_audio(f"valid/{batch['ids'][row]}", audio, epoch + 1, model.sample_rate)

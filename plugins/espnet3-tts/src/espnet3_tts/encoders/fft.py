@@ -10,7 +10,7 @@ from espnet3_speech.layers.feed_forward import ACTIVATIONS
 from espnet3_speech.layers.subsampling import input_layer
 from torch import Tensor, nn
 
-from espnet3_tts.encoders.config import FeedForwardTransformerConfig
+from espnet3_tts.encoders.config import FeedForwardTransformerConfig, WindowedTransformerConfig
 
 
 class Identity(nn.Module):
@@ -36,7 +36,7 @@ class Identity(nn.Module):
 class ConvFeedForward(nn.Module):
     """Two convolutions along time with an activation between them (Ren et al. 2019, section 3.1)."""
 
-    def __init__(self, config: FeedForwardTransformerConfig) -> None:
+    def __init__(self, config: FeedForwardTransformerConfig | WindowedTransformerConfig) -> None:
         super().__init__()
         first, second = config.kernels
         size, units = config.output_size, config.linear_units

@@ -94,6 +94,18 @@ class Features(nn.Module):
         voiced = periodic & valid & (loudness > QUIET * loudest)
         return smoothed(torch.where(voiced, self.sample_rate / samples, 0.0)) * valid
 
+    @property
+    def bins(self) -> int:
+        """Of the linear spectrogram."""
+        return self.config.n_fft // 2 + 1
+
+    def linear(self, speech: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Linear spectrogram: ``(batch, frames, bins)`` magnitudes, zero in padding, and frames of each."""
+        with torch.autocast(speech.device.type, enabled=False):
+            speech = speech if speech.dtype == torch.float64 else speech.float()
+            frames = self.output_lengths(lengths)
+            return zero_padding(self.magnitudes(speech, lengths), frames), frames
+
     def forward(self, speech: Tensor, lengths: Tensor, *, pitch: bool = True) -> Acoustic:
         """Features of a batch.
 

@@ -1,9 +1,14 @@
-"""What acoustic models offer to a synthesiser: ``speak``, with these arguments and results."""
+"""What acoustic models offer to a synthesiser: ``speak``, with these arguments and results.
+
+A model that makes the waveform itself has ``makes_audio = True``: it is given no vocoder, and what it says
+has ``audio`` in place of ``mel``. Both kinds have ``features``, whose hop is that of ``durations``, and
+``sample_rate``.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from espnet3_core.errors import UserError
 from torch import Tensor
@@ -34,14 +39,21 @@ class Spoken(NamedTuple):
     """What a model says.
 
     Attributes:
-        mel: ``(batch, frames, n_mels)`` log-mel, zero in padding.
+        mel: ``(batch, frames, n_mels)`` log-mel, zero in padding; None of a model that makes audio.
         lengths: ``(batch,)`` frames.
         durations: ``(batch, tokens)`` frames of each token.
+        audio: ``(batch, frames * hop)`` samples, zero in padding; None of a model that needs a vocoder.
     """
 
-    mel: Tensor
+    mel: Tensor | None
     lengths: Tensor
     durations: Tensor
+    audio: Tensor | None = None
+
+
+def makes_audio(model: Any) -> bool:
+    """Whether a model makes the waveform itself."""
+    return bool(getattr(model, "makes_audio", False))
 
 
 def only(controls: Controls, model: str, *names: str) -> None:

@@ -57,3 +57,22 @@ class Speakers(nn.Module):
         """Add the speakers' vectors to ``(batch, tokens, size)``."""
         vectors = self.vectors(numbers)
         return values if vectors is None else values + vectors.unsqueeze(1)
+
+
+class SpeakerBias(nn.Module):
+    """Adds a projection of the speaker's vector to every place of a sequence.
+
+    Args:
+        speaker_size: Dimensions of the vectors; 0 where there is one speaker only, and nothing to add.
+        size: Channels of the sequence.
+    """
+
+    def __init__(self, speaker_size: int, size: int) -> None:
+        super().__init__()
+        self.project = nn.Linear(speaker_size, size) if speaker_size else None
+
+    def forward(self, values: Tensor, vectors: Tensor | None) -> Tensor:
+        """``(batch, channels, places)`` with ``(batch, speaker_size)``, to the same shape."""
+        if self.project is None or vectors is None:
+            return values
+        return values + self.project(vectors).unsqueeze(2)

@@ -42,7 +42,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--energy", type=float, metavar="X", help="factor on the amplitude of tokens")
     parser.add_argument("--steps", type=int, metavar="N", help="steps of the model's solver (tts/matcha)")
     parser.add_argument(
-        "--temperature", type=float, metavar="X", help="factor on the noise that the model draws (tts/matcha)"
+        "--temperature",
+        type=float,
+        metavar="X",
+        help="factor on the noise that a model draws (tts/matcha, tts/vits)",
     )
     parser.add_argument("--seed", type=int, metavar="N", help="of whatever the model or vocoder draws")
     parser.add_argument(

@@ -16,10 +16,8 @@ LIMITS = {"speed": (0.25, 4.0), "pitch": (0.25, 4.0), "energy": (0.1, 10.0)}
 class SynthesizerConfig:
     """Text to audio with a trained acoustic model (``tts/synthesizer``)."""
 
-    vocoder: Annotated[Component, Slot("module", "vocoder")] = field(
-        default_factory=lambda: Component(name="tts/griffin_lim", slot=Slot("module", "vocoder"))
-    )
-    """Spectrogram to audio."""
+    vocoder: Annotated[Component, Slot("module", "vocoder")] | None = None
+    """Spectrogram to audio: ``tts/griffin_lim`` if none is chosen; none with a model that makes audio."""
     speed: float = 1.0
     """Factor on the rate of speech: 2 is twice as fast."""
     pitch: float = 1.0
@@ -53,13 +51,16 @@ class SynthesizerConfig:
             raise UserError("pauses are seconds, 0 or more")
 
 
+def griffin_lim() -> Component:
+    """The vocoder where none is chosen."""
+    return Component(name="tts/griffin_lim", slot=Slot("module", "vocoder"))
+
+
 @dataclass(kw_only=True)
 class CopySynthesisConfig:
     """Recordings through features and vocoder (``tts/copy_synthesis``): the best that the vocoder can do."""
 
-    vocoder: Annotated[Component, Slot("module", "vocoder")] = field(
-        default_factory=lambda: Component(name="tts/griffin_lim", slot=Slot("module", "vocoder"))
-    )
+    vocoder: Annotated[Component, Slot("module", "vocoder")] = field(default_factory=griffin_lim)
     """Spectrogram to audio."""
     seed: int = 0
     """Of whatever the vocoder draws."""

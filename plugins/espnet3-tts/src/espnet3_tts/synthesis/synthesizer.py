@@ -14,8 +14,8 @@ from espnet3_core.errors import UserError
 from espnet3_core.infer.audio import Audio
 from numpy.typing import NDArray
 
-from espnet3_tts.models.contract import Controls
-from espnet3_tts.synthesis.config import SynthesizerConfig
+from espnet3_tts.models.contract import Controls, makes_audio
+from espnet3_tts.synthesis.config import SynthesizerConfig, griffin_lim
 from espnet3_tts.synthesis.pieces import pieces
 
 
@@ -31,14 +31,17 @@ class _Spoken:
 
 
 class Synthesizer:
-    """Speaks with an acoustic model and a vocoder.
+    """Speaks with an acoustic model and a vocoder, or with a model that makes audio itself.
 
     Args:
         config: Options.
-        model: An acoustic model with ``speak``, ``features`` and ``sample_rate``.
+        model: A model as :mod:`espnet3_tts.models.contract` has it.
         tokenizer: The text frontend, which knows marks and boundaries.
         device: Where to compute; None for where the model is.
         recipe_dir: Folder that the vocoder's path is relative to.
+
+    Raises:
+        UserError: There is no text frontend, or a vocoder for a model that needs none.
     """
 
     def __init__(
@@ -59,14 +62,26 @@ class Synthesizer:
             config.speed, config.pitch, config.energy, config.seed, config.steps, config.temperature
         )
         self.device = next(model.parameters()).device if device is None else device
-        self.vocoder = config.vocoder.build(
-            features=model.features,
-            sample_rate=model.sample_rate,
-            input_size=model.features.output_size,
-            seed=config.seed,
+        self.vocoder = self._make_vocoder(recipe_dir)
+
+    def _make_vocoder(self, recipe_dir: Path | None) -> Any:
+        """The vocoder; None where the model makes audio itself."""
+        chosen = self.config.vocoder
+        if makes_audio(self.model):
+            if chosen is not None:
+                raise UserError(
+                    f"{type(self.model).__name__} makes audio itself, and a vocoder is chosen",
+                    hint="leave the vocoder out (inference.search.vocoder, or --vocoder)",
+                )
+            return None
+        vocoder = (chosen or griffin_lim()).build(
+            features=self.model.features,
+            sample_rate=self.model.sample_rate,
+            input_size=self.model.features.output_size,
+            seed=self.config.seed,
             recipe_dir=recipe_dir,
         )
-        self.vocoder.eval().to(self.device)
+        return vocoder.eval().to(self.device)
 
     @torch.inference_mode()
     def infer(self, batch: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -121,7 +136,8 @@ class Synthesizer:
         rows = [torch.tensor(entry.ids, device=self.device) for entry in group]
         text = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=-1)
         said = self.model.speak(text, lengths, speaker=speakers, controls=self.controls)
-        audio = self.vocoder(said.mel, said.lengths).float().cpu().numpy()
+        made = said.audio if self.vocoder is None else self.vocoder(said.mel, said.lengths)
+        audio = made.float().cpu().numpy()
         for row, entry in enumerate(group):
             entry.samples = audio[row, : int(said.lengths[row]) * self.model.features.hop]
             entry.durations = said.durations[row, : len(entry.ids)].tolist()

@@ -53,16 +53,8 @@ class HifiGanVocoder(nn.Module):
 
     @torch.inference_mode()
     def forward(self, mel: Tensor, lengths: Tensor) -> Tensor:
-        """``(batch, frames, n_mels)`` log-mel and ``(batch,)`` lengths to ``(batch, samples)``.
-
-        Each utterance goes through by itself, as the convolutions would hear the padding of a batch.
-        """
-        hop = self.generator.config.hop
-        speech = mel.new_zeros(len(mel), mel.shape[1] * hop)
-        for row, frames in enumerate(lengths.tolist()):
-            if frames:
-                speech[row, : frames * hop] = self.generator(mel[row : row + 1, :frames])[0]
-        return speech
+        """``(batch, frames, n_mels)`` log-mel and ``(batch,)`` lengths to ``(batch, samples)``."""
+        return self.generator.each(mel, lengths)
 
 
 def _from_bundle(path: Path, features: Features) -> Generator:

@@ -9,6 +9,7 @@ from torch.nn.utils.parametrizations import weight_norm
 from torch.nn.utils.parametrize import remove_parametrizations
 
 from espnet3_tts.models.hifigan.config import GeneratorConfig
+from espnet3_tts.models.speakers import SpeakerBias
 
 SLOPE = 0.1
 _LAST_SLOPE = 0.01
@@ -42,14 +43,16 @@ class Generator(nn.Module):
 
     Args:
         config: Sizes.
-        n_mels: Mel bands.
+        n_mels: Mel bands, or channels of whatever stands for them.
+        speaker_size: Dimensions of speaker vectors; 0 for one speaker.
     """
 
-    def __init__(self, config: GeneratorConfig, *, n_mels: int) -> None:
+    def __init__(self, config: GeneratorConfig, *, n_mels: int, speaker_size: int = 0) -> None:
         super().__init__()
         self.config = config
         size = config.channels
         self.first = weight_norm(nn.Conv1d(n_mels, size, 7, padding=3))
+        self.speaker = SpeakerBias(speaker_size, size)
         self.upsampling = nn.ModuleList()
         self.blocks = nn.ModuleList()
         for factor, kernel in zip(config.upsampling, config.upsampling_kernels, strict=True):
@@ -66,13 +69,31 @@ class Generator(nn.Module):
         for part in (self.upsampling, self.blocks, self.last):
             part.apply(_initialize)
 
-    def forward(self, mel: Tensor) -> Tensor:
-        """``(batch, frames, n_mels)`` log-mel to ``(batch, frames * hop)`` samples."""
-        values = self.first(mel.transpose(1, 2))
+    def forward(self, mel: Tensor, speaker: Tensor | None = None) -> Tensor:
+        """``(batch, frames, n_mels)`` to ``(batch, frames * hop)`` samples.
+
+        Args:
+            mel: Log-mel spectrogram, or what stands for it.
+            speaker: ``(batch, speaker_size)`` vectors, where there are several speakers.
+        """
+        values = self.speaker(self.first(mel.transpose(1, 2)), speaker)
         for up, blocks in zip(self.upsampling, self.blocks, strict=True):
             values = up(leaky_relu(values, SLOPE))
             values = torch.stack([block(values) for block in blocks]).mean(0)  # type: ignore[union-attr]
         return self.last(leaky_relu(values, _LAST_SLOPE)).tanh().squeeze(1)
+
+    def each(self, mel: Tensor, lengths: Tensor, speaker: Tensor | None = None) -> Tensor:
+        """Samples of utterances of ``(batch,)`` frames, zero in padding: ``(batch, frames * hop)``.
+
+        Each goes through by itself, as the convolutions would hear the padding of a batch.
+        """
+        hop = self.config.hop
+        speech = mel.new_zeros(len(mel), mel.shape[1] * hop)
+        for row, frames in enumerate(lengths.tolist()):
+            if frames:
+                who = None if speaker is None else speaker[row : row + 1]
+                speech[row, : frames * hop] = self(mel[row : row + 1, :frames], who)[0]
+        return speech
 
     def plain(self) -> Generator:
         """Itself with weights in place of their norms and directions: faster, not to be trained further."""

@@ -10,18 +10,16 @@ import torch
 from espnet3_core.bundle.export import Graph
 from espnet3_core.errors import UserError
 from espnet3_core.infer.audio import Audio
-from torch import Tensor, nn
+from torch import Tensor
 
-from espnet3_tts.features.features import Features
+from espnet3_tts.models.hifigan.adversarial import AdversarialModel
 from espnet3_tts.models.hifigan.config import HifiGanConfig
 from espnet3_tts.models.hifigan.discriminators import Discriminators
 from espnet3_tts.models.hifigan.generator import Generator
-from espnet3_tts.models.hifigan.losses import adversarial_loss, discriminator_loss, feature_loss
-
-TURNS = ("discriminator", "generator")
+from espnet3_tts.models.hifigan.pieces import piece_starts, pieces
 
 
-class HifiGan(nn.Module):
+class HifiGan(AdversarialModel):
     """Generator and discriminators (Kong et al. 2020), for the named optimizers of these names.
 
     Args:
@@ -32,19 +30,10 @@ class HifiGan(nn.Module):
         UserError: The generator makes other than a hop of samples of a frame.
     """
 
-    statistics_of: tuple[str, ...] = ()
+    name = "tts/hifigan"
 
     def __init__(self, config: HifiGanConfig, *, sample_rate: int) -> None:
-        super().__init__()
-        self.config = config
-        self.sample_rate = sample_rate
-        self.features: Features = config.frontend.build(sample_rate=sample_rate)
-        if config.generator.hop != self.features.hop:
-            raise UserError(
-                f"generator.upsampling {list(config.generator.upsampling)} makes "
-                f"{config.generator.hop} samples of a frame, and frontend.hop is {self.features.hop}",
-                hint="the product of the factors has to be the hop",
-            )
+        super().__init__(config, sample_rate=sample_rate)
         self.generator = Generator(config.generator, n_mels=self.features.output_size)
         self.discriminator = Discriminators(config.discriminators)
 
@@ -69,27 +58,12 @@ class HifiGan(nn.Module):
         Raises:
             UserError: There is no such turn.
         """
-        if turn not in TURNS:
-            raise UserError(
-                f"training.optimizers: tts/hifigan has no turn {turn!r}",
-                hint=f"name them {' and '.join(TURNS)}",
-            )
+        self.check_turn(turn)
         shared = {} if shared is None else shared
         if "copy" not in shared:
-            shared["real"], mel = self._pieces(speech, speech_lengths)
-            shared["mel"] = mel
-            shared["copy"] = self.generator(mel)
-        real, copy = shared["real"], shared["copy"]
-        if turn == "discriminator":
-            return {"loss": discriminator_loss(self.discriminator(real), self.discriminator(copy.detach()))}
-        judged = self.discriminator(copy)
-        parts = {
-            "adversarial": adversarial_loss(judged),
-            "features": self.config.feature_weight * feature_loss(self.discriminator(real), judged),
-            "mel": self.config.mel_weight * self._distance(copy, shared["mel"]),
-        }
-        total = torch.stack(list(parts.values())).sum()
-        return {"loss": total, **{name: part.detach() for name, part in parts.items()}}
+            shared["real"], shared["mel"] = self._pieces(speech, speech_lengths)
+            shared["copy"] = self.generator(shared["mel"])
+        return self.losses(turn, shared["real"], shared["copy"], shared["mel"])
 
     @torch.no_grad()
     def _pieces(self, speech: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
@@ -98,21 +72,9 @@ class HifiGan(nn.Module):
         Without a gradient from training, as in validation, it is the piece in the middle.
         """
         samples = self.config.segment * self.features.hop
-        room = (lengths - samples).clamp(min=0)
-        share = (
-            torch.rand(len(speech), device=speech.device)
-            if self.training
-            else torch.full_like(room.float(), 0.5)
-        )
-        start = (share * (room + 1)).long().minimum(room)
-        place = start.unsqueeze(1) + torch.arange(samples, device=speech.device)
-        inside = place < lengths.unsqueeze(1)
-        real = speech.gather(1, place.clamp(max=speech.shape[1] - 1)) * inside
-        return real, self._mel(real)
-
-    def _mel(self, speech: Tensor) -> Tensor:
-        lengths = torch.full((len(speech),), speech.shape[1], device=speech.device)
-        return self.features(speech, lengths, pitch=False).mel
+        starts = piece_starts(lengths, samples, random=self.training)
+        real = pieces(speech, lengths, starts, samples)
+        return real, self.mel_of(real)
 
     def graph(self) -> Graph:
         """The generator, as ``espnet3 export`` writes it."""
@@ -136,7 +98,3 @@ class HifiGan(nn.Module):
         ]
         rtf = (time.perf_counter() - began) * self.sample_rate / max(sum(map(len, copies)), 1)
         return [{"audio": Audio(copy.float().cpu().numpy(), self.sample_rate), "rtf": rtf} for copy in copies]
-
-    def _distance(self, copy: Tensor, mel: Tensor) -> Tensor:
-        """Mean absolute difference of log-mel spectrograms (equation 3)."""
-        return (self._mel(copy.float()) - mel).abs().mean()
