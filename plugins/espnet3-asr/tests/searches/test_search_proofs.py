@@ -137,7 +137,7 @@ def utterances(log_probs: torch.Tensor, lengths: list[int]) -> Utterances:
     """An encoded batch with these outputs, 40 ms per frame."""
     memory = torch.zeros(*log_probs.shape[:2], 2, dtype=log_probs.dtype)
     return Utterances(
-        memory, torch.tensor(lengths), log_probs, lengths, [0.04 * count for count in lengths], 0.04
+        memory, torch.tensor(lengths), lengths, [0.04 * count for count in lengths], 0.04, log_probs
     )
 
 
