@@ -144,8 +144,7 @@ class Exhaustive:
         torch.manual_seed(7)
         memory = torch.randn(*log_probs.shape[:2], size)
         frames = torch.tensor(lengths)
-        seconds = [n * 0.04 for n in lengths]
-        return Utterances(memory, frames, lengths, seconds, 0.04, log_probs)
+        return Utterances(memory, frames, lengths, [n * 0.04 for n in lengths], 0.04, log_probs)
 
     @staticmethod
     def ctc(log_probs: torch.Tensor) -> dict[tuple[int, ...], float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from itertools import islice
 from typing import Any
 
@@ -69,9 +70,14 @@ class Loader(DataLoader[Any]):
         sampler = self.batch_sampler
         if isinstance(self.generator, torch.Generator):
             self.generator.manual_seed(stable_seed("workers", sampler.seed, sampler.epoch, sampler.rank))
-        batches = (
-            in_threads(self._make, sampler, self.threads, _one_thread) if self.threads else super().__iter__()
-        )
+        if not self.threads:
+            yield from self._good(super().__iter__())
+            return
+        with closing(in_threads(self._make, sampler, self.threads, _one_thread)) as batches:
+            yield from self._good(batches)
+
+    def _good(self, batches: Iterator[Any]) -> Iterator[Batch]:
+        """The batches themselves; what went wrong is raised or reported."""
         for made in self._timed(batches):
             if isinstance(made, Failed):
                 raise made.error

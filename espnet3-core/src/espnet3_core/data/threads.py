@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextvars
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -20,7 +20,7 @@ def in_threads(
     wanted: Iterable[Wanted],
     count: int,
     start: Callable[[], None] = lambda: None,
-) -> Iterator[Made]:
+) -> Generator[Made, None, None]:
     """``make`` of one thing after another, in their order, with later ones under way.
 
     Args:
