@@ -20,6 +20,7 @@ from espnet3_tts.models.fastspeech2.variance import (
     Predictor,
     VarianceEmbedding,
     expanded,
+    gamma_deviance,
     rounded,
     token_means,
 )
@@ -180,18 +181,16 @@ class FastSpeech2(nn.Module):
     def _variance_losses(
         self, hidden: Tensor, lengths: Tensor, durations: Tensor, pitch: Tensor, energy: Tensor
     ) -> dict[str, Tensor]:
-        """Mean squared errors of logarithms of durations (in frames), of pitch and of energy."""
-        wanted = {
-            "duration": (self.duration, durations.clamp(min=1).to(hidden.dtype).log()),
-            "pitch": (self.pitch, pitch),
-            "energy": (self.energy, energy),
+        """Deviance of durations (in frames), mean squared errors of pitch and of energy."""
+        errors = {
+            "duration": gamma_deviance(
+                self.duration(hidden, lengths), durations.clamp(min=1).to(hidden.dtype)
+            ),
+            "pitch": (self.pitch(hidden, lengths) - pitch).square(),
+            "energy": (self.energy(hidden, lengths) - energy).square(),
         }
         valid = valid_mask(lengths, hidden.shape[1])
-        count = lengths.sum()
-        return {
-            f"loss_{name}": ((predictor(hidden, lengths) - target).square() * valid).sum() / count
-            for name, (predictor, target) in wanted.items()
-        }
+        return {f"loss_{name}": (error * valid).sum() / lengths.sum() for name, error in errors.items()}
 
     def _alignment_losses(
         self, soft: SoftAlignment, durations: Tensor, tokens: Tensor, frames: Tensor
