@@ -120,6 +120,12 @@ METRICS = (
         "SpeechMetricConfig",
         "Mel-cepstral distortion in dB with dynamic time warping",
     ),
+    _metric(
+        "nearest_mcd",
+        "nearest:NearestRecording",
+        "NearestConfig",
+        "Mel-cepstral distortion of the nearest recording of a dataset, such as the training set",
+    ),
     _metric("f0_rmse", "recordings:PitchError", "PitchMetricConfig", "Root mean square error of F0 in Hz"),
     _metric("f0_correlation", "recordings:PitchCorrelation", "PitchMetricConfig", "Correlation of F0"),
     _metric(

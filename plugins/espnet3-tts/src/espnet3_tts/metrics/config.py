@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
 
+from espnet3_core.component import Component, Slot
 from espnet3_core.measure.config import IntervalConfig, MetricConfig
 from espnet3_speech.ranges import check_sizes
 
@@ -28,6 +29,14 @@ class SpeechMetricConfig(MetricConfig):
 
     def __post_init__(self) -> None:
         check_sizes(self, "n_fft", "hop", "n_mels", "coefficients")
+
+
+@dataclass(kw_only=True)
+class NearestConfig(SpeechMetricConfig):
+    """The nearest recording of a dataset (``tts/nearest_mcd``)."""
+
+    among: Annotated[Component, Slot("dataset")]
+    """Recordings, such as those of training."""
 
 
 @dataclass(kw_only=True)
