@@ -100,6 +100,13 @@ SEARCHES = (
         tasks=("tts",),
         provides=("features", "sample_rate", "input_size", "seed", "recipe_dir"),
     ),
+    SearchSpec(
+        name="tts/alignment",
+        target=f"{_P}.synthesis.aligning:Alignments",
+        config=f"{_P}.synthesis.config:AlignmentsConfig",
+        summary="Recordings with their texts: which frames belong to which token",
+        tasks=("tts",),
+    ),
 )
 
 
@@ -151,6 +158,12 @@ METRICS = (
         "Cosine of speaker embeddings (resemblyzer)",
     ),
     _metric("dnsmos", "judged:Dnsmos", "DnsmosConfig", "Predicted quality from 1 to 5 (speechmos)"),
+    _metric(
+        "alignment_order",
+        "alignment:AlignmentOrder",
+        "AlignmentOrderConfig",
+        "Utterances whose alignment keeps the order of tokens and leaves none out",
+    ),
     _metric("rtf", "recordings:RealTimeFactor", "RealTimeFactorConfig", "Time of synthesis over duration"),
 )
 

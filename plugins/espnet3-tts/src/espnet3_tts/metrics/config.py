@@ -60,6 +60,14 @@ class DurationMetricConfig(MetricConfig):
 
 
 @dataclass(kw_only=True)
+class AlignmentOrderConfig(MetricConfig):
+    """Order of tokens in what ``tts/alignment`` found (``tts/alignment_order``)."""
+
+    interval: IntervalConfig | None = field(default_factory=IntervalConfig)
+    """Confidence interval over utterances; null for none."""
+
+
+@dataclass(kw_only=True)
 class RealTimeFactorConfig(MetricConfig):
     """Time of synthesis over duration (``tts/rtf``)."""
 
