@@ -138,13 +138,7 @@ class FastSpeech2(nn.Module):
         soft = self.aligner(embedded, text_lengths, mel, acoustic.lengths)
         durations = monotonic_alignment(soft.log_probs, text_lengths, acoustic.lengths)
         pitch, energy = self._variances(acoustic, durations, numbers)
-        hidden = self._encode(embedded, text_lengths, numbers)
-        losses = self._variance_losses(hidden, text_lengths, durations, pitch, energy)
-        hidden = hidden + self.pitch_embedding(pitch) + self.energy_embedding(energy)
-        frames, lengths = expanded(hidden, durations)
-        predicted = self.out(self.decoder(frames, lengths).features)
-        valid = valid_mask(lengths, mel.shape[1]).unsqueeze(2)
-        losses["loss_mel"] = ((predicted - mel).abs() * valid).sum() / (valid.sum() * mel.shape[2])
+        losses = self.spoken_losses(embedded, text_lengths, durations, pitch, energy, mel, numbers)
         losses |= self._alignment_losses(soft, durations, text_lengths, acoustic.lengths)
         total = torch.stack(list(losses.values())).sum()
         weight = torch.tensor(len(speech), device=speech.device)
@@ -204,6 +198,36 @@ class FastSpeech2(nn.Module):
             "loss_align": config.loss_weight * forward_sum_loss(soft.scores, tokens, frames),
             "loss_binary": binary * binarization_loss(soft.log_probs, durations),
         }
+
+    def spoken_losses(
+        self,
+        embedded: Tensor,
+        lengths: Tensor,
+        durations: Tensor,
+        pitch: Tensor,
+        energy: Tensor,
+        mel: Tensor,
+        speakers: Tensor | None = None,
+    ) -> dict[str, Tensor]:
+        """Losses of all but the aligner.
+
+        Args:
+            embedded: ``(batch, tokens, size)`` embeddings, zero in padding.
+            lengths: ``(batch,)`` tokens.
+            durations: ``(batch, tokens)`` frames.
+            pitch: ``(batch, tokens)``, standardized.
+            energy: ``(batch, tokens)``, standardized.
+            mel: ``(batch, frames, n_mels)``, standardized.
+            speakers: ``(batch,)`` numbers of speakers.
+        """
+        hidden = self._encode(embedded, lengths, speakers)
+        losses = self._variance_losses(hidden, lengths, durations, pitch, energy)
+        hidden = hidden + self.pitch_embedding(pitch) + self.energy_embedding(energy)
+        frames, sizes = expanded(hidden, durations)
+        predicted = self.out(self.decoder(frames, sizes).features)
+        valid = valid_mask(sizes, mel.shape[1]).unsqueeze(2)
+        error = ((predicted - mel).abs() * valid).sum() / (valid.sum() * mel.shape[2])
+        return {"loss_mel": error, **losses}
 
     @torch.inference_mode()
     def align(
