@@ -22,7 +22,7 @@ Lexicon = Mapping[str, tuple[str, ...]]
 
 
 def cmu_dictionary() -> dict[str, tuple[str, ...]]:
-    """The first pronunciation of each word in the CMU Pronouncing Dictionary, which comes with this package."""
+    """First pronunciations of the CMU Pronouncing Dictionary, which comes with this package."""
     return load_lexicon(_CMU)
 
 
