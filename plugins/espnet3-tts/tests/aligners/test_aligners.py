@@ -173,3 +173,14 @@ def test_it_learns_who_is_when():
     found = monotonic_alignment(aligner(table(order), tokens, mel, frames).log_probs, tokens, frames)
     assert (found - lengths).abs().max() <= 1
     assert (found == lengths).float().mean() > 0.8
+
+
+def test_mixed_precision_does_not_blur_the_alignment():
+    torch.manual_seed(0)
+    aligner = make_aligner()
+    embedded, mel = torch.randn(2, 5, 6), torch.randn(2, 9, 5)
+    sizes = torch.tensor([5, 3]), torch.tensor([9, 6])
+    wanted = aligner(embedded, sizes[0], mel, sizes[1])
+    with torch.autocast("cpu", torch.bfloat16):
+        found = aligner(embedded, sizes[0], mel, sizes[1])
+    assert torch.equal(found.scores, wanted.scores)

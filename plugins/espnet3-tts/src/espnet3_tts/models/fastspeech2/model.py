@@ -262,7 +262,7 @@ class FastSpeech2(nn.Module):
         numbers = self.speakers.numbers(speaker, len(text), text.device)
         hidden = self._encode(self._embed(text, text_lengths), text_lengths, numbers)
         valid = valid_mask(text_lengths, text.shape[1])
-        real = self.duration(hidden, text_lengths).exp().clamp(min=1.0) * valid
+        real = self.duration(hidden, text_lengths).float().exp().clamp(min=1.0) * valid
         durations = rounded(real / controls.speed)
         pitch = self._controlled(self.pitch(hidden, text_lengths), self.pitch_scale, controls.pitch, numbers)
         energy = self._controlled(

@@ -69,7 +69,7 @@ def gamma_deviance(logs: Tensor, durations: Tensor) -> Tensor:
         logs: ``(batch, tokens)`` logarithms of the predicted durations ``m``.
         durations: ``(batch, tokens)`` real ones ``d``, positive.
     """
-    excess = durations.log() - logs
+    excess = durations.float().log() - logs.float()
     return 2 * (excess.expm1() - excess)
 
 
