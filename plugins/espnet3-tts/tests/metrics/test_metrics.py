@@ -18,7 +18,7 @@ from espnet3_tts.metrics.config import (
     RealTimeFactorConfig,
     SpeechMetricConfig,
 )
-from espnet3_tts.metrics.dtw import warp
+from espnet3_tts.metrics.dtw import mean_costs, warp
 from espnet3_tts.metrics.nearest import NearestRecording
 from espnet3_tts.metrics.recordings import (
     DurationError,
@@ -54,6 +54,16 @@ def test_warping_equals_enumeration(shape):
     assert found[0].tolist() == [0, 0]
     assert found[-1].tolist() == [shape[0] - 1, shape[1] - 1]
     assert set(map(tuple, np.diff(found, axis=0).tolist())) <= {(1, 0), (0, 1), (1, 1)}
+
+
+def test_many_warps_cost_what_single_ones_do():
+    rng = np.random.default_rng(0)
+    seconds = np.array([1, 4, 9, 13, 13])
+    distances = rng.random((5, 7, 13))
+    found = mean_costs(distances, seconds)
+    for matrix, second, mean in zip(distances, seconds, found, strict=True):
+        path = warp(matrix[:, :second])
+        assert mean == pytest.approx(matrix[path[:, 0], path[:, 1]].mean())
 
 
 def test_warping_costs_what_librosas_does():

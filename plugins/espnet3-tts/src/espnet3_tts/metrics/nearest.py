@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from espnet3_tts.metrics.cepstrum import distortion, pair_distances
+import numpy as np
+
+from espnet3_tts.metrics.cepstrum import SCALE, pair_distances
 from espnet3_tts.metrics.comparison import Track
 from espnet3_tts.metrics.config import NearestConfig
-from espnet3_tts.metrics.dtw import warp
+from espnet3_tts.metrics.dtw import mean_costs
 from espnet3_tts.metrics.recordings import MelCepstralDistortion
+
+_TOGETHER = 64
 
 
 class NearestRecording(MelCepstralDistortion):
@@ -33,15 +37,27 @@ class NearestRecording(MelCepstralDistortion):
         super().__init__(config, sample_rate=sample_rate)
         dataset = config.among.build(sample_rate=sample_rate, recipe_dir=recipe_dir)
         items = (dataset[index] for index in range(len(dataset)))
-        self.recordings = {item["id"]: self.analysis.track(item["speech"], item["id"]) for item in items}
+        tracks = {item["id"]: self.analysis.track(item["speech"], item["id"]) for item in items}
+        # Of similar length together.
+        self.recordings = sorted(tracks.items(), key=lambda entry: len(entry[1].cepstrum))
 
     def update(self, ids: Sequence[str], **values: Sequence[Any]) -> None:
         """Compare ``reference`` samples with all recordings, and with ``audio``."""
         for name, reference, made in zip(ids, values["reference"], values["audio"], strict=True):
             wanted, _, _, own = self.analysis.compare(reference, made, name)
-            found = {other: _between(wanted, track) for other, track in self.recordings.items()}
-            nearest = min(found, key=lambda other: found[other])
-            self.add(name, found[nearest], 1.0, nearest=nearest, mcd=own)
+            smallest, nearest = min(self._distortions(wanted))
+            self.add(name, smallest, 1.0, nearest=nearest, mcd=own)
+
+    def _distortions(self, wanted: Track) -> Iterator[tuple[float, str]]:
+        """Distortion of every recording, and its id."""
+        for start in range(0, len(self.recordings), _TOGETHER):
+            group = self.recordings[start : start + _TOGETHER]
+            sizes = np.array([len(track.cepstrum) for _, track in group])
+            distances = np.zeros((len(group), len(wanted.cepstrum), sizes.max()))
+            for row, (_, track) in zip(distances, group, strict=True):
+                row[:, : len(track.cepstrum)] = pair_distances(wanted.cepstrum, track.cepstrum)
+            for mean, (name, _) in zip(mean_costs(distances, sizes), group, strict=True):
+                yield SCALE * float(mean), name
 
     def compute(self) -> dict[str, Any]:
         """The score, and the share in percent of what is ``nearer`` to its reference than any recording."""
@@ -51,8 +67,3 @@ class NearestRecording(MelCepstralDistortion):
     def provenance(self) -> dict[str, Any]:
         """Which coefficients count, and how many recordings there are."""
         return super().provenance() | {"recordings": len(self.recordings)}
-
-
-def _between(first: Track, second: Track) -> float:
-    distances = pair_distances(first.cepstrum, second.cepstrum)
-    return distortion(distances, warp(distances))
