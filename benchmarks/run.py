@@ -26,7 +26,8 @@ import processes  # noqa: E402
 from work import Case, Row  # noqa: E402
 
 ROWS = (
-    "train_step", "decode", "loading", "log_mel", "error_rate", "collect_stats", "padding", "launch", "infer",
+    "train_step", "tts_step", "decode", "loading", "log_mel", "error_rate", "collect_stats", "padding",
+    "launch", "infer",
 )  # fmt: skip
 ENVIRONMENTS = {"espnet": "espnet", "torchaudio": "espnet", "jiwer": "espnet"}
 """Folder under ``$PEERS`` of a side's environment, where it is not ``others``."""

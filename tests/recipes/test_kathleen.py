@@ -49,6 +49,26 @@ def test_a_missing_transcript_is_told_with_its_line(builder, tmp_path):
         run_builder(builder.KathleenBuilder("corpus", recipe_dir=tmp_path))
 
 
+def test_recordings_of_another_rate_are_refused(builder, tmp_path):
+    prepared_corpus(tmp_path / "corpus")
+    soundfile.write(tmp_path / "corpus/u3.flac", np.full(1600, 0.1), 22050)
+    run_builder(builder.KathleenBuilder("corpus", recipe_dir=tmp_path))
+    with pytest.raises(UserError, match="22050 Hz") as caught:
+        items(tmp_path, "test")
+    assert "u3" in caught.value.message
+    assert "16000" in caught.value.message + caught.value.hint
+
+
+@pytest.mark.parametrize(("text", "message"), [(None, "cannot be read"), (" \n", "is empty")])
+def test_a_recording_of_the_repository_without_a_text_is_told(builder, tmp_path, text, message):
+    name = (RECIPE / "dataset/splits.tsv").read_text().splitlines()[1].split("\t")[0]
+    soundfile.write(tmp_path / f"{name}.wav", np.zeros((480, 2)), 48000)
+    if text is not None:
+        (tmp_path / f"{name}.txt").write_text(text)
+    with pytest.raises(UserError, match=rf"{name}\.txt: {message}"):
+        run_builder(builder.KathleenBuilder(".", recipe_dir=tmp_path))
+
+
 def test_the_repository_is_downloaded_and_brought_to_16_khz(builder, tmp_path, monkeypatch):
     splits = (RECIPE / "dataset/splits.tsv").read_text().splitlines()
     chosen = [

@@ -148,6 +148,17 @@ def test_names_of_checkpoints(tmp_path, which, name):
     assert resolve_checkpoint(tmp_path, which) == folder / name
 
 
+def test_a_path_may_start_at_the_recipe(tmp_path, monkeypatch):
+    folder = experiment(tmp_path / "recipe/exp/one")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    which = "exp/one/checkpoints/a.safetensors"
+    for other in (tmp_path / "recipe/exp/one", tmp_path / "recipe/exp/two"):
+        assert resolve_checkpoint(other, which, tmp_path / "recipe") == folder / "a.safetensors"
+    with pytest.raises(UserError, match="there is no checkpoint 'exp/one"):
+        resolve_checkpoint(tmp_path / "recipe/exp/two", which)
+
+
 @pytest.mark.parametrize(
     ("which", "message"),
     [

@@ -30,9 +30,8 @@ def pack_model(context: StageContext) -> None:
     training, inference = context.config("training"), context.config("inference")
     publication = context.config("publication")
     config = bundle_config(training, inference, context.recipe.directory, context.recipe.system.inputs)
-    checkpoint = resolve_checkpoint(
-        context.experiment.directory, publication.checkpoint or inference.checkpoint
-    )
+    chosen = publication.checkpoint or inference.checkpoint
+    checkpoint = resolve_checkpoint(context.experiment.directory, chosen, context.recipe.directory)
     tokenizer = context.build_tokenizer()
     model = context.build_model(tokenizer=tokenizer)
     load_weights(model, checkpoint)

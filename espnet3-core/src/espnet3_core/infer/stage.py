@@ -80,9 +80,7 @@ def find_checkpoint(context: StageContext) -> Path:
     from espnet3_core.train.checkpoints import resolve_checkpoint
 
     which: str = context.config("inference").checkpoint
-    if which not in ("best", "average", "last") and (context.recipe.directory / which).exists():
-        return context.recipe.directory / which
-    return resolve_checkpoint(context.experiment.directory, which)
+    return resolve_checkpoint(context.experiment.directory, which, context.recipe.directory)
 
 
 def works_of(context: StageContext) -> list[Work]:

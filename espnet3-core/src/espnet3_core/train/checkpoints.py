@@ -153,14 +153,15 @@ def write_index(directory: Path, selections: Sequence[Selection], last: Mapping[
     atomic_write_json(directory / INDEX, {"last": dict(last) if last else None, "selections": tables})
 
 
-def resolve_checkpoint(experiment: Path, which: str) -> Path:
+def resolve_checkpoint(experiment: Path, which: str, recipe: Path | None = None) -> Path:
     """The file that a recipe means by ``best``, ``average``, ``last`` or a path.
 
     Args:
         experiment: Folder of the experiment.
         which: One of the three words (of the first selection), ``best:valid/cer`` or ``average:valid/cer``
-            for another selection, or a path, absolute or relative to the working directory, the
-            experiment or its ``checkpoints``.
+            for another selection, or a path, absolute or relative to the recipe, the working directory,
+            the experiment or its ``checkpoints``.
+        recipe: Folder of the recipe.
 
     Raises:
         UserError: There is no such checkpoint.
@@ -172,7 +173,8 @@ def resolve_checkpoint(experiment: Path, which: str) -> Path:
         if path.exists():
             return path
         raise _missing(directory, which, path)
-    for candidate in (Path(which), Path(experiment) / which, directory / which):
+    folders = (*([recipe] if recipe else []), Path(), Path(experiment), directory)
+    for candidate in (folder / which for folder in folders):
         if candidate.exists():
             return candidate
     present = sorted(path.name for path in directory.glob("*") if path.suffix in (".ckpt", ".safetensors"))

@@ -131,6 +131,13 @@ SEARCHES = (
         tasks=("tts",),
         provides=("features", "sample_rate", "input_size", "seed", "recipe_dir"),
     ),
+    SearchSpec(
+        name="tts/alignment",
+        target=f"{_P}.synthesis.aligning:Alignments",
+        config=f"{_P}.synthesis.config:AlignmentsConfig",
+        summary="Recordings with their texts: which frames belong to which token",
+        tasks=("tts",),
+    ),
 )
 
 
@@ -150,6 +157,12 @@ METRICS = (
         "recordings:MelCepstralDistortion",
         "SpeechMetricConfig",
         "Mel-cepstral distortion in dB with dynamic time warping",
+    ),
+    _metric(
+        "nearest_mcd",
+        "nearest:NearestRecording",
+        "NearestConfig",
+        "Mel-cepstral distortion of the nearest recording of a dataset, such as the training set",
     ),
     _metric("f0_rmse", "recordings:PitchError", "PitchMetricConfig", "Root mean square error of F0 in Hz"),
     _metric("f0_correlation", "recordings:PitchCorrelation", "PitchMetricConfig", "Correlation of F0"),
@@ -176,6 +189,12 @@ METRICS = (
         "Cosine of speaker embeddings (resemblyzer)",
     ),
     _metric("dnsmos", "judged:Dnsmos", "DnsmosConfig", "Predicted quality from 1 to 5 (speechmos)"),
+    _metric(
+        "alignment_order",
+        "alignment:AlignmentOrder",
+        "AlignmentOrderConfig",
+        "Utterances whose alignment keeps the order of tokens and leaves none out",
+    ),
     _metric("rtf", "recordings:RealTimeFactor", "RealTimeFactorConfig", "Time of synthesis over duration"),
 )
 

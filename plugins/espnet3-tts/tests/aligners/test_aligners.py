@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from espnet3_tts.aligners.aligner import Aligner
-from espnet3_tts.aligners.forward_sum import binarization_loss, forward_sum_loss, owners
+from espnet3_tts.aligners.forward_sum import binarization_loss, forward_sum_loss, owners, posteriors
 from espnet3_tts.aligners.prior import beta_binomial_prior
 from espnet3_tts.aligners.search import monotonic_alignment
 from scipy.stats import betabinom
@@ -42,6 +42,21 @@ def test_the_search_equals_enumeration(seed):
         assert found[row, count:].sum() == 0
         best = max(score(log_probs[row], other) for other in alignments(count, length))
         assert score(log_probs[row], durations) == pytest.approx(best, abs=1e-9)
+
+
+def test_posteriors_equal_enumeration():
+    torch.manual_seed(0)
+    sizes = [(tokens, frames) for tokens, frames in SIZES if frames < 7]
+    tokens, frames = (torch.tensor(row) for row in zip(*sizes, strict=True))
+    log_probs = torch.randn(len(sizes), 6, 5, dtype=torch.float64) * 2
+    with torch.inference_mode():
+        found = posteriors(log_probs, tokens, frames)
+    for row, (count, length) in enumerate(sizes):
+        wanted = torch.zeros(6, 5, dtype=torch.float64)
+        for durations in alignments(count, length):
+            path = np.repeat(np.arange(count), durations)
+            wanted[np.arange(length), path] += math.exp(score(log_probs[row], durations))
+        assert torch.allclose(found[row], wanted / wanted[0].sum(), atol=1e-12)
 
 
 def test_padding_and_impossible_values_do_not_count():
@@ -158,3 +173,14 @@ def test_it_learns_who_is_when():
     found = monotonic_alignment(aligner(table(order), tokens, mel, frames).log_probs, tokens, frames)
     assert (found - lengths).abs().max() <= 1
     assert (found == lengths).float().mean() > 0.8
+
+
+def test_mixed_precision_does_not_blur_the_alignment():
+    torch.manual_seed(0)
+    aligner = make_aligner()
+    embedded, mel = torch.randn(2, 5, 6), torch.randn(2, 9, 5)
+    sizes = torch.tensor([5, 3]), torch.tensor([9, 6])
+    wanted = aligner(embedded, sizes[0], mel, sizes[1])
+    with torch.autocast("cpu", torch.bfloat16):
+        found = aligner(embedded, sizes[0], mel, sizes[1])
+    assert torch.equal(found.scores, wanted.scores)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,11 +13,13 @@ from espnet3_core.infer.audio import Audio
 from espnet3_tts.metrics.cepstrum import SCALE, distortion, mel_cepstrum, pair_distances
 from espnet3_tts.metrics.config import (
     DurationMetricConfig,
+    NearestConfig,
     PitchMetricConfig,
     RealTimeFactorConfig,
     SpeechMetricConfig,
 )
-from espnet3_tts.metrics.dtw import warp
+from espnet3_tts.metrics.dtw import mean_costs, warp
+from espnet3_tts.metrics.nearest import NearestRecording
 from espnet3_tts.metrics.recordings import (
     DurationError,
     MelCepstralDistortion,
@@ -26,7 +29,7 @@ from espnet3_tts.metrics.recordings import (
     VoicingError,
 )
 from scipy.fft import dct
-from toy_voice import tone
+from toy_voice import Built, tone
 
 RATE = 8000
 
@@ -51,6 +54,16 @@ def test_warping_equals_enumeration(shape):
     assert found[0].tolist() == [0, 0]
     assert found[-1].tolist() == [shape[0] - 1, shape[1] - 1]
     assert set(map(tuple, np.diff(found, axis=0).tolist())) <= {(1, 0), (0, 1), (1, 1)}
+
+
+def test_many_warps_cost_what_single_ones_do():
+    rng = np.random.default_rng(0)
+    seconds = np.array([1, 4, 9, 13, 13])
+    distances = rng.random((5, 7, 13))
+    found = mean_costs(distances, seconds)
+    for matrix, second, mean in zip(distances, seconds, found, strict=True):
+        path = warp(matrix[:, :second])
+        assert mean == pytest.approx(matrix[path[:, 0], path[:, 1]].mean())
 
 
 def test_warping_costs_what_librosas_does():
@@ -103,6 +116,26 @@ def test_loudness_does_not_count_as_distortion():
         MelCepstralDistortion(SpeechMetricConfig(n_mels=40), sample_rate=RATE), [(speech, 0.5 * speech)]
     )
     assert found["mcd"] < 0.1
+
+
+def test_the_nearest_recording():
+    recordings = [{"id": f"t{hertz}", "speech": voice(hertz, 0.4)} for hertz in (100, 180, 320)]
+    among = Built(lambda config: recordings, None)
+    references, made = [voice(170, 0.5), voice(300, 0.3)], [voice(171, 0.5), voice(90, 0.3)]
+    metric = NearestRecording(
+        NearestConfig(n_mels=40, among=among), sample_rate=RATE, recipe_dir=Path("nowhere")
+    )
+    found = scored(metric, list(zip(references, made, strict=True)))
+
+    def distance(reference, other):
+        plain = MelCepstralDistortion(SpeechMetricConfig(n_mels=40), sample_rate=RATE)
+        return scored(plain, [(reference, other)])["mcd"]
+
+    all_of_them = [[distance(reference, item["speech"]) for item in recordings] for reference in references]
+    assert found["nearest_mcd"] == pytest.approx(np.mean([min(row) for row in all_of_them]))
+    assert [entry["nearest"] for entry in metric.per_utterance()] == ["t180", "t320"]
+    assert metric.per_utterance()[0]["mcd"] == pytest.approx(distance(references[0], made[0]))
+    assert found["nearer"] == 50.0
 
 
 def test_pitch_errors_are_in_hertz():

@@ -9,7 +9,7 @@ from espnet3_core.errors import UserError
 from espnet3_tts.encoders.config import FeedForwardTransformerConfig
 from espnet3_tts.encoders.fft import FeedForwardTransformer
 from espnet3_tts.models.contract import Controls
-from espnet3_tts.models.fastspeech2.variance import expanded, rounded, token_means
+from espnet3_tts.models.fastspeech2.variance import expanded, gamma_deviance, rounded, token_means
 
 Statistics = namedtuple("Statistics", "mean std count")
 TEXTS, SECONDS = ["hello", "what is it?", "no"], [0.4, 0.6, 0.3]
@@ -44,6 +44,19 @@ def test_rounding_keeps_the_total():
     assert whole.min() >= 0
     assert (whole.sum(1) - real.sum(1)).abs().max() <= 0.5 + 1e-4
     assert rounded(torch.full((1, 4), 0.5)).tolist() == [[1, 0, 1, 0]]
+
+
+def test_durations_are_right_on_average():
+    """One number for many durations: the loss is least at their mean, not at the mean of the logarithms."""
+    durations = torch.distributions.LogNormal(1.5, 0.6).sample((1, 2000))
+    candidates = torch.linspace(0, 3, 3001)
+    losses = torch.stack([gamma_deviance(log.expand_as(durations), durations).mean() for log in candidates])
+    best = candidates[losses.argmin()]
+    assert best.item() == pytest.approx(durations.mean().log().item(), abs=1e-3)
+    assert abs(best - durations.log().mean()) > 0.1
+    assert gamma_deviance(durations.log(), durations).abs().max() < 1e-6
+    near = gamma_deviance(durations.log() + 0.01, durations)
+    assert torch.allclose(near, torch.full_like(near, 1e-4), rtol=0.02)
 
 
 def test_losses_are_finite_and_reach_every_parameter(make_model, make_batch):

@@ -4,7 +4,11 @@ import numpy as np
 import pytest
 import torch
 from espnet3_core.errors import UserError
-from espnet3_tts.synthesis.config import CopySynthesisConfig, SynthesizerConfig
+from espnet3_tts.aligners.search import monotonic_alignment
+from espnet3_tts.metrics.alignment import AlignmentOrder
+from espnet3_tts.metrics.config import AlignmentOrderConfig
+from espnet3_tts.synthesis.aligning import Alignments
+from espnet3_tts.synthesis.config import AlignmentsConfig, CopySynthesisConfig, SynthesizerConfig
 from espnet3_tts.synthesis.copying import CopySynthesis
 from espnet3_tts.synthesis.pieces import pieces
 from espnet3_tts.synthesis.synthesizer import Synthesizer
@@ -125,3 +129,63 @@ def test_copy_synthesis_says_what_was_recorded(make_model, make_batch, griffin_l
     assert torch.corrcoef(torch.stack([wanted.flatten(), found.flatten()]))[0, 1] > 0.9
     with pytest.raises(UserError, match="no recordings to copy"):
         copier.infer({"text": batch["text"]})
+
+
+class Aligned:
+    """A model whose attention is given: ``(frames, tokens)`` probabilities of one utterance."""
+
+    def __init__(self, *rows):
+        self.log_probs = torch.tensor([rows]).log()
+
+    def eval(self):
+        return self
+
+    def align(self, speech, speech_lengths, text, text_lengths):
+        return monotonic_alignment(self.log_probs, text_lengths, speech_lengths // HOP), self
+
+
+@pytest.mark.parametrize(
+    ("rows", "durations", "ordered", "agreeing", "unseen"),
+    [
+        ([(0.8, 0.1, 0.1), (0.1, 0.8, 0.1), (0.1, 0.1, 0.8)], [1, 1, 1], True, 3, 0),
+        # The attention goes back in the third frame, but all alignments together do not.
+        ([(0.8, 0.1, 0.1), (0.1, 0.8, 0.1), (0.4, 0.35, 0.25), (0.1, 0.1, 0.8)], [1, 2, 1], True, 3, 0),
+        # Nothing tells where the second token is: in each frame another one is more probable.
+        ([(0.9, 0.05, 0.05), *[(0.474, 0.05, 0.476)] * 4, (0.05, 0.05, 0.9)], [1, 1, 4], False, 5, 1),
+    ],
+)
+def test_alignments_tell_what_was_learnt(frontend, rows, durations, ordered, agreeing, unseen):
+    text = torch.tensor([[5, 6, 7]])
+    batch = {"text": text, "text_lengths": torch.tensor([3]), "speech": torch.zeros(1, len(rows) * HOP)}
+    batch["speech_lengths"] = torch.tensor([len(rows) * HOP])
+    (found,) = Alignments(AlignmentsConfig(), model=Aligned(*rows), tokenizer=frontend).infer(batch)
+    assert found["durations"] == durations
+    assert found["tokens"] == [frontend.tokens[index] for index in (5, 6, 7)]
+    assert (found["ordered"], found["agreeing"], found["unseen"]) == (ordered, agreeing, unseen)
+    metric = AlignmentOrder(AlignmentOrderConfig())
+    metric.update(
+        ["u", "v"], **{name: [value, value] for name, value in found.items() if name != "durations"}
+    )
+    scores = metric.compute()
+    assert scores["ordered"] == 100.0 * ordered
+    assert scores["agreement"] == pytest.approx(100 * agreeing / len(rows))
+    assert scores["unseen"] == pytest.approx(100 * unseen / 3)
+
+
+def test_alignments_of_a_model(make_model, make_batch, frontend):
+    model, batch = make_model(), make_batch(["hello you", "no"], [0.5, 0.3])
+    search = Alignments(AlignmentsConfig(), model=model, tokenizer=frontend)
+    together = search.infer(batch)
+    assert [sum(row["durations"]) for row in together] == [row["frames"] for row in together]
+    alone = search.infer(
+        {key: value[1:2] for key, value in batch.items() if key != "speech"}
+        | {
+            "speech": batch["speech"][1:2, : batch["speech_lengths"][1]],
+            "text": batch["text"][1:2, : batch["text_lengths"][1]],
+        }
+    )
+    assert alone == together[1:]
+    with pytest.raises(UserError, match="no recordings to align"):
+        search.infer({})
+    with pytest.raises(UserError, match="the model has no aligner"):
+        Alignments(AlignmentsConfig(), model=torch.nn.Linear(1, 1), tokenizer=frontend)

@@ -36,7 +36,8 @@ def ctc_loss_of_logits(logits: Tensor, lengths: Tensor, text: Tensor, text_lengt
     """
     with torch.autocast(logits.device.type, enabled=False):
         wide = logits if logits.dtype == torch.float64 else logits.float()
-        if torch.compiler.is_compiling() or 2 * text.shape[1] >= logits.shape[2]:
+        differentiated = torch.is_grad_enabled() and logits.requires_grad
+        if not differentiated or torch.compiler.is_compiling() or 2 * text.shape[1] >= logits.shape[2]:
             return ctc_loss(wide.log_softmax(-1), lengths, text, text_lengths)
         losses: Tensor = _LogitsLosses.apply(wide, lengths, text.clamp(min=0), text_lengths)
         return losses.sum() / max(len(text), 1)

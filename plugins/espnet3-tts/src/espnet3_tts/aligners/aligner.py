@@ -54,7 +54,7 @@ class Aligner(nn.Module):
         )
 
     def forward(self, embedded: Tensor, tokens: Tensor, mel: Tensor, frames: Tensor) -> SoftAlignment:
-        """Align a batch.
+        """Align a batch; in mixed precision, too, with the precision of the weights.
 
         Args:
             embedded: ``(batch, tokens, token_size)``, zero in padding.
@@ -62,6 +62,12 @@ class Aligner(nn.Module):
             mel: ``(batch, frames, n_mels)`` normalised, zero in padding.
             frames: ``(batch,)``.
         """
+        # What decides are small differences of large distances, which bfloat16 cannot tell apart.
+        precise = next(self.parameters()).dtype
+        with torch.autocast(mel.device.type, enabled=False):
+            return self._align(embedded.to(precise), tokens, mel.to(precise), frames)
+
+    def _align(self, embedded: Tensor, tokens: Tensor, mel: Tensor, frames: Tensor) -> SoftAlignment:
         keys = self.keys(embedded.transpose(1, 2))
         queries = self.queries(mel.transpose(1, 2)).transpose(1, 2)
         # |q - k|^2 without a tensor of all differences.

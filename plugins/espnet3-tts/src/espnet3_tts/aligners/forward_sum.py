@@ -10,6 +10,8 @@ from torch.nn import functional
 BLANK_LOG_PROB = -1.0
 """Score of CTC's blank before normalisation, as in Badlani et al. 2021."""
 
+_NEVER = -1e9
+
 
 def forward_sum_loss(scores: Tensor, tokens: Tensor, frames: Tensor) -> Tensor:
     """Negative log-likelihood of all monotonic alignments together, computed as CTC of the token positions.
@@ -41,6 +43,32 @@ def binarization_loss(log_probs: Tensor, durations: Tensor) -> Tensor:
     token = owners(durations, log_probs.shape[1])
     picked = log_probs.gather(2, token.clamp(min=0).unsqueeze(2)).squeeze(2)
     return -torch.where(token >= 0, picked.clamp(min=-1e4), 0.0).sum() / total.clamp(min=1)
+
+
+def posteriors(log_probs: Tensor, tokens: Tensor, frames: Tensor) -> Tensor:
+    """Probability of each token at each frame, given that the alignment is monotonic and leaves no token out.
+
+    The forward-backward algorithm, whose result is the gradient of the logarithm of the sum over alignments.
+
+    Args:
+        log_probs: ``(batch, frames, tokens)``.
+        tokens: ``(batch,)``.
+        frames: ``(batch,)``, none smaller than its number of tokens.
+
+    Returns:
+        ``(batch, frames, tokens)`` float64, zero in padding.
+    """
+    with torch.inference_mode(False), torch.enable_grad():
+        scores = log_probs.double().clone().requires_grad_()
+        first = torch.full_like(scores[:, 0], _NEVER)
+        first[:, 0] = 0.0
+        sums = [first + scores[:, 0]]
+        for t in range(1, scores.shape[1]):
+            moved = functional.pad(sums[-1], (1, -1), value=_NEVER)
+            sums.append(torch.logaddexp(sums[-1], moved) + scores[:, t])
+        rows = torch.arange(len(scores), device=scores.device)
+        total = torch.stack(sums, 1)[rows, frames - 1, tokens - 1].sum()
+        return torch.autograd.grad(total, scores)[0]
 
 
 def owners(durations: Tensor, frames: int) -> Tensor:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
 
+from espnet3_core.component import Component, Slot
 from espnet3_core.measure.config import IntervalConfig, MetricConfig
 from espnet3_speech.ranges import check_sizes
 
@@ -31,6 +32,14 @@ class SpeechMetricConfig(MetricConfig):
 
 
 @dataclass(kw_only=True)
+class NearestConfig(SpeechMetricConfig):
+    """The nearest recording of a dataset (``tts/nearest_mcd``)."""
+
+    among: Annotated[Component, Slot("dataset")]
+    """Recordings, such as those of training."""
+
+
+@dataclass(kw_only=True)
 class PitchMetricConfig(SpeechMetricConfig):
     """What metrics of the fundamental frequency have."""
 
@@ -46,6 +55,14 @@ class DurationMetricConfig(MetricConfig):
 
     silence_db: float = 40.0
     """Edges that are more than this much below the loudest frame do not count."""
+    interval: IntervalConfig | None = field(default_factory=IntervalConfig)
+    """Confidence interval over utterances; null for none."""
+
+
+@dataclass(kw_only=True)
+class AlignmentOrderConfig(MetricConfig):
+    """Order of tokens in what ``tts/alignment`` found (``tts/alignment_order``)."""
+
     interval: IntervalConfig | None = field(default_factory=IntervalConfig)
     """Confidence interval over utterances; null for none."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -32,6 +34,38 @@ def warp(distances: NDArray[np.float64]) -> Path:
             best = np.minimum(best, total[d - 2, rows])
         total[d, rows + 1] = best + distances[rows, d - rows]
     return _traced(total, first, second)
+
+
+def mean_costs(distances: NDArray[np.floating[Any]], seconds: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Mean distances along the cheapest paths of many matrices, without the paths.
+
+    Args:
+        distances: ``(batch, first, longest second)``; what is beyond a matrix's second size does not count.
+        seconds: ``(batch,)`` second sizes.
+
+    Returns:
+        ``(batch,)`` means over the cells of the paths that :func:`warp` would find.
+    """
+    batch, first, longest = distances.shape
+    means = np.empty(batch)
+    # Of the last two anti-diagonals: cheapest totals, and how many cells they are of.
+    before, last = (np.full((2, batch, first + 1), np.inf) for _ in range(2))
+    before[:, :, 0] = 0.0  # so that the path begins in the first cell
+    for d in range(first + longest - 1):
+        rows = slice(max(0, d - longest + 1), min(first, d + 1))
+        above = slice(rows.start + 1, rows.stop + 1)
+        best, cells = before[:, :, rows]
+        for total, count in (last[:, :, rows], last[:, :, above]):
+            nearer = total < best
+            best, cells = np.where(nearer, total, best), np.where(nearer, count, cells)
+        now = np.full((2, batch, first + 1), np.inf)
+        places = np.arange(rows.start, rows.stop)
+        now[0, :, above] = best + distances[:, places, d - places]
+        now[1, :, above] = cells + 1
+        ended = seconds == d - first + 2
+        means[ended] = now[0, ended, first] / now[1, ended, first]
+        before, last = last, now
+    return means
 
 
 def _traced(total: NDArray[np.float64], first: int, second: int) -> Path:

@@ -64,3 +64,8 @@ class CopySynthesisConfig:
     """Spectrogram to audio."""
     seed: int = 0
     """Of whatever the vocoder draws."""
+
+
+@dataclass(kw_only=True)
+class AlignmentsConfig:
+    """Recordings and their texts, aligned by the model (``tts/alignment``)."""

@@ -8,7 +8,6 @@ conversion"). About every other unknown word comes out with an error, mostly in 
 
 from __future__ import annotations
 
-import gzip
 import json
 import math
 from collections import Counter, defaultdict
@@ -20,7 +19,7 @@ from espnet3_core.errors import UserError
 from espnet3_tts.text.lexicon import Lexicon
 
 Phones = tuple[str, ...]
-FILE = "letters.json.gz"
+FILE = "letters.json"
 ORDER = (0, 1, -1, 2, -2, 3, -3, 4)
 """Letters that are looked at, by their distance from the one that is spoken, in this order."""
 EDGE = "#"
@@ -75,7 +74,7 @@ class LetterToSound:
     def save(self, directory: Path) -> None:
         """Write the table; equal tables give equal bytes."""
         text = json.dumps(self.table, sort_keys=True, separators=(",", ":"))
-        (directory / FILE).write_bytes(gzip.compress(text.encode(), 9, mtime=0))
+        (directory / FILE).write_text(text, "utf-8")
 
     @classmethod
     def load(cls, directory: Path) -> LetterToSound:
@@ -86,8 +85,8 @@ class LetterToSound:
         """
         path = directory / FILE
         try:
-            return cls(json.loads(gzip.decompress(path.read_bytes())))
-        except (OSError, EOFError, ValueError) as error:
+            return cls(json.loads(path.read_text("utf-8")))
+        except (OSError, ValueError) as error:
             raise UserError(f"{path}: cannot be read: {error}", hint="get or train the model again") from None
 
 

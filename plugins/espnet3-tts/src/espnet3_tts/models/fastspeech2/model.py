@@ -20,6 +20,7 @@ from espnet3_tts.models.fastspeech2.variance import (
     Predictor,
     VarianceEmbedding,
     expanded,
+    gamma_deviance,
     rounded,
     token_means,
 )
@@ -137,13 +138,7 @@ class FastSpeech2(nn.Module):
         soft = self.aligner(embedded, text_lengths, mel, acoustic.lengths)
         durations = monotonic_alignment(soft.log_probs, text_lengths, acoustic.lengths)
         pitch, energy = self._variances(acoustic, durations, numbers)
-        hidden = self._encode(embedded, text_lengths, numbers)
-        losses = self._variance_losses(hidden, text_lengths, durations, pitch, energy)
-        hidden = hidden + self.pitch_embedding(pitch) + self.energy_embedding(energy)
-        frames, lengths = expanded(hidden, durations)
-        predicted = self.out(self.decoder(frames, lengths).features)
-        valid = valid_mask(lengths, mel.shape[1]).unsqueeze(2)
-        losses["loss_mel"] = ((predicted - mel).abs() * valid).sum() / (valid.sum() * mel.shape[2])
+        losses = self.spoken_losses(embedded, text_lengths, durations, pitch, energy, mel, numbers)
         losses |= self._alignment_losses(soft, durations, text_lengths, acoustic.lengths)
         total = torch.stack(list(losses.values())).sum()
         weight = torch.tensor(len(speech), device=speech.device)
@@ -170,18 +165,16 @@ class FastSpeech2(nn.Module):
     def _variance_losses(
         self, hidden: Tensor, lengths: Tensor, durations: Tensor, pitch: Tensor, energy: Tensor
     ) -> dict[str, Tensor]:
-        """Mean squared errors of logarithms of durations (in frames), of pitch and of energy."""
-        wanted = {
-            "duration": (self.duration, durations.clamp(min=1).to(hidden.dtype).log()),
-            "pitch": (self.pitch, pitch),
-            "energy": (self.energy, energy),
+        """Deviance of durations (in frames), mean squared errors of pitch and of energy."""
+        errors = {
+            "duration": gamma_deviance(
+                self.duration(hidden, lengths), durations.clamp(min=1).to(hidden.dtype)
+            ),
+            "pitch": (self.pitch(hidden, lengths) - pitch).square(),
+            "energy": (self.energy(hidden, lengths) - energy).square(),
         }
         valid = valid_mask(lengths, hidden.shape[1])
-        count = lengths.sum()
-        return {
-            f"loss_{name}": ((predictor(hidden, lengths) - target).square() * valid).sum() / count
-            for name, (predictor, target) in wanted.items()
-        }
+        return {f"loss_{name}": (error * valid).sum() / lengths.sum() for name, error in errors.items()}
 
     def _alignment_losses(
         self, soft: SoftAlignment, durations: Tensor, tokens: Tensor, frames: Tensor
@@ -195,6 +188,36 @@ class FastSpeech2(nn.Module):
             "loss_align": config.loss_weight * forward_sum_loss(soft.scores, tokens, frames),
             "loss_binary": binary * binarization_loss(soft.log_probs, durations),
         }
+
+    def spoken_losses(
+        self,
+        embedded: Tensor,
+        lengths: Tensor,
+        durations: Tensor,
+        pitch: Tensor,
+        energy: Tensor,
+        mel: Tensor,
+        speakers: Tensor | None = None,
+    ) -> dict[str, Tensor]:
+        """Losses of all but the aligner.
+
+        Args:
+            embedded: ``(batch, tokens, size)`` embeddings, zero in padding.
+            lengths: ``(batch,)`` tokens.
+            durations: ``(batch, tokens)`` frames.
+            pitch: ``(batch, tokens)``, standardized.
+            energy: ``(batch, tokens)``, standardized.
+            mel: ``(batch, frames, n_mels)``, standardized.
+            speakers: ``(batch,)`` numbers of speakers.
+        """
+        hidden = self._encode(embedded, lengths, speakers)
+        losses = self._variance_losses(hidden, lengths, durations, pitch, energy)
+        hidden = hidden + self.pitch_embedding(pitch) + self.energy_embedding(energy)
+        frames, sizes = expanded(hidden, durations)
+        predicted = self.out(self.decoder(frames, sizes).features)
+        valid = valid_mask(sizes, mel.shape[1]).unsqueeze(2)
+        error = ((predicted - mel).abs() * valid).sum() / (valid.sum() * mel.shape[2])
+        return {"loss_mel": error, **losses}
 
     @torch.inference_mode()
     def align(
@@ -244,7 +267,7 @@ class FastSpeech2(nn.Module):
         """What :meth:`speak` gives, for ``(batch,)`` numbers of speakers: operations on tensors alone."""
         hidden = self._encode(self._embed(text, text_lengths), text_lengths, numbers)
         valid = valid_mask(text_lengths, text.shape[1])
-        real = self.duration(hidden, text_lengths).exp().clamp(min=1.0) * valid
+        real = self.duration(hidden, text_lengths).float().exp().clamp(min=1.0) * valid
         durations = rounded(real / controls.speed)
         pitch = self._controlled(self.pitch(hidden, text_lengths), self.pitch_scale, controls.pitch, numbers)
         energy = self._controlled(

@@ -59,6 +59,21 @@ class VarianceEmbedding(nn.Module):
         return self.conv(values.unsqueeze(1)).transpose(1, 2)
 
 
+def gamma_deviance(logs: Tensor, durations: Tensor) -> Tensor:
+    """Error of predicted durations that is least where they are right on average.
+
+    Deviance of the gamma distribution, ``2 (d / m - 1 - log(d / m))`` (McCullagh and Nelder 1989, table 2.1).
+    It is near the square of the logarithm's error, which is least at the mean of the logarithms, however, so
+    that speech comes out too short.
+
+    Args:
+        logs: ``(batch, tokens)`` logarithms of the predicted durations ``m``.
+        durations: ``(batch, tokens)`` real ones ``d``, positive.
+    """
+    excess = durations.float().log() - logs.float()
+    return 2 * (excess.expm1() - excess)
+
+
 def token_means(values: Tensor, counted: Tensor, durations: Tensor) -> Tensor:
     """Means over the frames of each token.
 
