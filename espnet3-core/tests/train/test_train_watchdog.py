@@ -60,7 +60,8 @@ def test_the_report_has_the_stacks_of_every_rank_that_has_some(found: dict[str, 
         return
     assert lost["stacks"].keys() == both
     frames = re.findall(r"^    File .* in (\w+)$", lost["report"], re.MULTILINE)
-    assert "all_reduce" in frames  # where rank 0 waits
+    if way != "worker":  # there rank 0 may be leaving already when it is looked at
+        assert "all_reduce" in frames  # where rank 0 waits
     assert ("never" in frames) == (way == "stuck")  # the function of the dataset that does not return
 
 

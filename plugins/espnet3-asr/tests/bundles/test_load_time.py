@@ -31,6 +31,9 @@ def processor_seconds(code: str) -> float:
 
 
 def test_the_first_transcript_comes_within_one_and_a_half_times_the_floor() -> None:
-    pairs = [(processor_seconds(FLOOR), processor_seconds(FIRST_TRANSCRIPT)) for _ in range(2)]
-    floor, ours = (min(times) for times in zip(*pairs, strict=True))
+    pairs: list[tuple[float, float]] = []
+    floor, ours = 0.0, 1.0
+    while ours >= 1.5 * floor and len(pairs) < 4:  # other processes only add to the time
+        pairs.append((processor_seconds(FLOOR), processor_seconds(FIRST_TRANSCRIPT)))
+        floor, ours = (min(times) for times in zip(*pairs, strict=True))
     assert ours < 1.5 * floor, pairs
