@@ -99,7 +99,7 @@ def test_the_repository_is_downloaded_and_brought_to_16_khz(builder, tmp_path, m
 
 
 def test_what_is_no_corpus_is_told(builder, tmp_path):
-    with pytest.raises(UserError, match=r"corpus: neither manifest\.tsv nor recordings in nowhere"):
+    with pytest.raises(UserError, match=r"corpus: no kathleen in nowhere"):
         run_builder(builder.KathleenBuilder("nowhere", recipe_dir=tmp_path))
 
 

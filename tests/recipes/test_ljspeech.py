@@ -103,7 +103,7 @@ def test_the_archive_is_downloaded_and_verified(module, tmp_path, monkeypatch):
 
 
 def test_what_is_missing_is_told(module, tmp_path):
-    with pytest.raises(UserError, match=r"no metadata\.csv or manifest\.tsv in nowhere"):
+    with pytest.raises(UserError, match="no LJSpeech in nowhere"):
         run_builder(module.LJSpeechBuilder("nowhere", recipe_dir=tmp_path))
     folder = archived_corpus(tmp_path / "LJ", ["One.|One.", " | "])
     with pytest.raises(UserError, match=r"metadata\.csv:2: LJ001-0002 has no transcript"):

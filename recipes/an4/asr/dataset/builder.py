@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from espnet3_core.data.archive import extract
-from espnet3_core.data.builder import DatasetBuilder
-from espnet3_core.data.download import download
+from espnet3_core.data.corpus import CorpusBuilder
 from espnet3_core.errors import UserError
 from espnet3_core.files import atomic_write_text
 
@@ -19,7 +16,7 @@ VALID_SHARE = 0.1
 _LINE = re.compile(r"^(?:<s>\s*)?(?P<text>.*?)(?:\s*</s>)?\s*\((?P<id>[^()\s]+)\)\s*$")
 
 
-class AN4Builder(DatasetBuilder):
+class AN4Builder(CorpusBuilder):
     """Manifests of AN4: ``data/train.tsv``, ``data/valid.tsv``, ``data/test.tsv``.
 
     Validation speakers are taken out of the training part, a tenth of its utterances, so that selection
@@ -31,26 +28,20 @@ class AN4Builder(DatasetBuilder):
         recipe_dir: The recipe.
     """
 
-    def __init__(self, corpus: str | None = None, *, recipe_dir: Path) -> None:
-        self.corpus = corpus
-        self.recipe_dir = Path(recipe_dir)
-        self.download_dir = self.recipe_dir / "download"
-        self.output = self.recipe_dir / "data"
+    title, folder, wanted = "AN4", "an4", "etc/an4_train.fileids"
 
-    def is_source_prepared(self) -> bool:
-        """Whether the corpus is on this machine."""
-        return self._find() is not None
+    def source_in(self, folder: Path) -> Path | None:
+        """The folder ``an4`` in, or at, a folder."""
+        candidates = (folder, folder / "an4")
+        return next((place for place in candidates if (place / self.wanted).is_file()), None)
 
     def prepare_source(self) -> None:
         """Download the archive (64 MB); an interrupted download is continued."""
-        archive = download(ARCHIVE, self.download_dir / "an4_sphere.tar.gz")
-        extract(archive, self.download_dir)
-        if self._find() is None:
-            raise UserError(f"{archive}: there is no folder an4/etc in it", hint="delete it and run again")
+        self.fetch(ARCHIVE, "an4_sphere.tar.gz")
 
     def settings(self) -> Mapping[str, str]:
         """The corpus by the bytes of its lists, and where it is."""
-        source = self._find()
+        source = self.find()
         if source is None:
             return {}
         lists = b"".join(
@@ -62,9 +53,7 @@ class AN4Builder(DatasetBuilder):
 
     def build(self) -> None:
         """Read the lists of files and transcriptions, and write the manifests."""
-        source = self._find()
-        if source is None:
-            raise UserError("AN4 is not on this machine", hint="run the stage create_dataset")
+        source = self.source()
         train = _read_part(source, "train")
         test = _read_part(source, "test")
         held_out = _validation_speakers(train)
@@ -77,27 +66,6 @@ class AN4Builder(DatasetBuilder):
             for name, rows in parts.items():
                 lines = ["id\tpath\ttext\tspeaker", *("\t".join(row) for row in sorted(rows))]
                 atomic_write_text(folder / f"{name}.tsv", "\n".join(lines) + "\n")
-
-    def _find(self) -> Path | None:
-        """The folder ``an4``: the given one, the shared one, the downloaded one."""
-        if self.corpus is not None:
-            found = _an4_in(self.recipe_dir / Path(self.corpus).expanduser())
-            if found is None:
-                raise UserError(
-                    f"training.dataset.builder.corpus: no AN4 in {self.corpus}",
-                    hint="give the folder that holds etc/an4_train.fileids",
-                )
-            return found
-        shared = os.environ.get("ESPNET3_CORPORA")
-        folders = [Path(shared).expanduser() / "an4"] if shared else []
-        return next((found for f in [*folders, self.download_dir] if (found := _an4_in(f))), None)
-
-
-def _an4_in(folder: Path) -> Path | None:
-    for candidate in (folder, folder / "an4"):
-        if (candidate / "etc" / "an4_train.fileids").is_file():
-            return candidate.resolve()
-    return None
 
 
 def _read_part(source: Path, part: str) -> list[tuple[str, str, str, str]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +11,7 @@ from typing import Literal
 import numpy as np
 import soundfile
 from dataset.strings import SAMPLE_RATE, SPEAKERS, DigitString, Recording, make_strings, recordings, render
-from espnet3_core.data.archive import extract
-from espnet3_core.data.builder import DatasetBuilder
-from espnet3_core.data.download import download
+from espnet3_core.data.corpus import CorpusBuilder
 from espnet3_core.errors import UserError
 from espnet3_core.files import atomic_write_text
 from numpy.typing import NDArray
@@ -36,7 +33,7 @@ class Part:
     passes: int
 
 
-class FSDDBuilder(DatasetBuilder):
+class FSDDBuilder(CorpusBuilder):
     """Strings of 3 to 7 digits by one speaker each, with pauses of 0 to 250 ms.
 
     Split ``official`` tests on the corpus's own test recordings (index 0 to 4) and selects on index 5 to 7.
@@ -54,6 +51,9 @@ class FSDDBuilder(DatasetBuilder):
         recipe_dir: The recipe.
     """
 
+    title, folder, unpacked = "FSDD", "fsdd", f"free-spoken-digit-dataset-{COMMIT}"
+    wanted = "recordings/0_george_0.wav"
+
     def __init__(
         self,
         corpus: str | None = None,
@@ -68,33 +68,24 @@ class FSDDBuilder(DatasetBuilder):
             raise UserError(
                 f"training.dataset.builder.split: {split!r} is not a split", hint="official or unseen"
             )
-        self.corpus = corpus
+        super().__init__(corpus, recipe_dir=recipe_dir)
         self.split = split
         self.passes = (train_passes, test_passes)
         self.version = version
-        self.recipe_dir = Path(recipe_dir)
-        self.download_dir = self.recipe_dir / "download"
-        self.output = self.recipe_dir / "data" / split
+        self.output /= split
 
-    def is_source_prepared(self) -> bool:
-        """Whether the recordings are on this machine."""
-        return self._find() is not None
+    def source_in(self, folder: Path) -> Path | None:
+        """The folder of the recordings in, or at, a folder."""
+        candidates = (folder / "recordings", folder)
+        return next((place for place in candidates if (place / "0_george_0.wav").is_file()), None)
 
     def prepare_source(self) -> None:
         """Download the corpus; an interrupted download is continued."""
-        try:
-            archive = download(ARCHIVE, self.download_dir / f"fsdd-{COMMIT[:8]}.tar.gz")
-            extract(archive, self.download_dir)
-        except UserError as error:
-            raise UserError(
-                f"FSDD is neither at $ESPNET3_CORPORA/fsdd nor can it be downloaded: {error.message}",
-                hint="give its folder by training.dataset.builder.corpus=FOLDER, or use the sample that "
-                "comes with the recipe: --training training_sample --inference inference_sample",
-            ) from error
-        if self._find() is None:
-            raise UserError(
-                f"{archive}: there is no folder recordings with wav files in it", hint="delete it"
-            )
+        other = (
+            ", or use the sample that comes with the recipe: "
+            "--training training_sample --inference inference_sample"
+        )
+        self.fetch(ARCHIVE, f"fsdd-{COMMIT[:8]}.tar.gz", otherwise=other)
 
     def settings(self) -> Mapping[str, object]:
         """What decides the content of the dataset."""
@@ -102,9 +93,7 @@ class FSDDBuilder(DatasetBuilder):
 
     def build(self) -> None:
         """Write audio and manifests."""
-        source = self._find()
-        if source is None:
-            raise UserError("FSDD is not on this machine", hint="run the stage create_dataset")
+        source = self.source()
         _verify(source)
         audio = {file.stem: _read(file) for file in sorted(source.glob("*.wav"))}
         with self.building() as folder:
@@ -127,28 +116,6 @@ class FSDDBuilder(DatasetBuilder):
             Part("valid", recordings([UNSEEN_VALID], range(50)), 1),
             Part("test", recordings([UNSEEN_TEST], range(50)), test),
         ]
-
-    def _find(self) -> Path | None:
-        """The folder of the recordings: the given one, the shared one, the downloaded one."""
-        if self.corpus is not None:
-            found = _recordings_in(self.recipe_dir / Path(self.corpus).expanduser())
-            if found is None:
-                raise UserError(
-                    f"training.dataset.builder.corpus: no recordings of FSDD in {self.corpus}",
-                    hint="give the folder that holds recordings/0_george_0.wav",
-                )
-            return found
-        shared = os.environ.get("ESPNET3_CORPORA")
-        folders = [Path(shared).expanduser() / "fsdd"] if shared else []
-        folders.append(self.download_dir / f"free-spoken-digit-dataset-{COMMIT}")
-        return next((found for folder in folders if (found := _recordings_in(folder))), None)
-
-
-def _recordings_in(folder: Path) -> Path | None:
-    for candidate in (folder / "recordings", folder):
-        if (candidate / "0_george_0.wav").is_file():
-            return candidate
-    return None
 
 
 def _verify(source: Path) -> None:

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import soundfile
-from espnet3_core.data.archive import extract
 from espnet3_core.data.audio import read_audio
-from espnet3_core.data.builder import DatasetBuilder
-from espnet3_core.data.download import download
+from espnet3_core.data.corpus import CorpusBuilder
 from espnet3_core.errors import UserError
 from espnet3_core.files import atomic_write_text
 
@@ -35,7 +32,7 @@ class Row(NamedTuple):
     split: str
 
 
-class KathleenBuilder(DatasetBuilder):
+class KathleenBuilder(CorpusBuilder):
     """Manifests ``data/train.tsv``, ``data/valid.tsv`` and ``data/test.tsv``.
 
     The corpus is either a folder with ``manifest.tsv`` (path, transcript, split) and audio of 16 kHz, which
@@ -47,32 +44,20 @@ class KathleenBuilder(DatasetBuilder):
         recipe_dir: The recipe.
     """
 
-    def __init__(self, corpus: str | None = None, *, recipe_dir: Path) -> None:
-        self.corpus = corpus
-        self.recipe_dir = Path(recipe_dir)
-        self.download_dir = self.recipe_dir / "download"
-        self.output = self.recipe_dir / "data"
+    title, folder, unpacked = "kathleen", "kathleen", f"dataset-voice-cathy-{COMMIT}"
+    wanted = "manifest.tsv, or the recordings arctic_*.wav"
 
-    def is_source_prepared(self) -> bool:
-        """Whether the corpus is on this machine."""
-        return self._find() is not None
+    def source_in(self, folder: Path) -> Path | None:
+        """The folder itself, where it is prepared, or the repository."""
+        return folder if _is_prepared(folder) or _is_repository(folder) else None
 
     def prepare_source(self) -> None:
         """Download the repository; an interrupted download is continued."""
-        try:
-            archive = download(ARCHIVE, self.download_dir / f"kathleen-{COMMIT[:8]}.tar.gz")
-            extract(archive, self.download_dir)
-        except UserError as error:
-            raise UserError(
-                f"kathleen is neither at $ESPNET3_CORPORA/kathleen nor can it be downloaded: {error.message}",
-                hint="give its folder by training.dataset.builder.corpus=FOLDER",
-            ) from error
-        if self._find() is None:
-            raise UserError(f"{archive}: there are no recordings in it", hint="delete it and run again")
+        self.fetch(ARCHIVE, f"kathleen-{COMMIT[:8]}.tar.gz")
 
     def settings(self) -> Mapping[str, str]:
         """The corpus by the bytes of its list, and where it is."""
-        source = self._find()
+        source = self.find()
         if source is None:
             return {}
         listing = source / "manifest.tsv" if _is_prepared(source) else _splits_file()
@@ -80,30 +65,13 @@ class KathleenBuilder(DatasetBuilder):
 
     def build(self) -> None:
         """Write the manifests, and the audio of the repository."""
-        source = self._find()
-        if source is None:
-            raise UserError("kathleen is not on this machine", hint="run the stage create_dataset")
+        source = self.source()
         with self.building() as folder:
             rows = _listed(source) if _is_prepared(source) else list(_converted(source, folder / "audio"))
             for name, output in SPLITS.items():
                 lines = ["id\tpath\ttext\tspeaker"]
                 lines += [f"{row.id}\t{row.path}\t{row.text}\t{SPEAKER}" for row in rows if row.split == name]
                 atomic_write_text(folder / f"{output}.tsv", "\n".join(lines) + "\n")
-
-    def _find(self) -> Path | None:
-        """The corpus: the given one, the shared one, the downloaded one."""
-        if self.corpus is not None:
-            found = self.recipe_dir / Path(self.corpus).expanduser()
-            if not (_is_prepared(found) or _is_repository(found)):
-                raise UserError(
-                    f"training.dataset.builder.corpus: neither manifest.tsv nor recordings in {self.corpus}",
-                    hint="give the folder of the corpus",
-                )
-            return found.resolve()
-        shared = os.environ.get("ESPNET3_CORPORA")
-        folders = [Path(shared).expanduser() / "kathleen"] if shared else []
-        folders.append(self.download_dir / f"dataset-voice-cathy-{COMMIT}")
-        return next((f.resolve() for f in folders if _is_prepared(f) or _is_repository(f)), None)
 
 
 def _is_prepared(folder: Path) -> bool:

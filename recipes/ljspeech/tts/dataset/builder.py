@@ -9,9 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from espnet3_core.data.archive import extract
-from espnet3_core.data.builder import DatasetBuilder
-from espnet3_core.data.download import download
+from espnet3_core.data.corpus import CorpusBuilder
 from espnet3_core.errors import UserError
 from espnet3_core.files import atomic_write_text
 
@@ -35,7 +33,7 @@ class Row(NamedTuple):
     split: str
 
 
-class LJSpeechBuilder(DatasetBuilder):
+class LJSpeechBuilder(CorpusBuilder):
     """Manifests ``data/train.tsv``, ``data/valid.tsv`` and ``data/test.tsv``; audio stays where it is.
 
     The corpus is a folder as the archive has it (``metadata.csv`` and ``wavs``), of which the last 500 clips
@@ -46,39 +44,27 @@ class LJSpeechBuilder(DatasetBuilder):
         recipe_dir: The recipe.
     """
 
-    def __init__(self, corpus: str | None = None, *, recipe_dir: Path) -> None:
-        self.corpus = corpus
-        self.recipe_dir = Path(recipe_dir)
-        self.download_dir = self.recipe_dir / "download"
-        self.output = self.recipe_dir / "data"
+    title, folder, unpacked = "LJSpeech", NAME, NAME
+    wanted = "metadata.csv or manifest.tsv"
 
-    def is_source_prepared(self) -> bool:
-        """Whether the corpus is on this machine."""
-        return self._find() is not None
+    def source_in(self, folder: Path) -> Path | None:
+        """The folder itself, where it lists utterances."""
+        return folder if _list(folder).is_file() else None
 
     def prepare_source(self) -> None:
         """Download the archive (2.6 GB); an interrupted download is continued."""
-        try:
-            archive = download(ARCHIVE, self.download_dir / f"{NAME}.tar.bz2", sha256=CHECKSUM)
-            extract(archive, self.download_dir)
-        except UserError as error:
-            raise UserError(
-                f"LJSpeech is neither at $ESPNET3_CORPORA/{NAME} nor can it be downloaded: {error.message}",
-                hint="give its folder by training.dataset.builder.corpus=FOLDER",
-            ) from error
+        self.fetch(ARCHIVE, f"{NAME}.tar.bz2", sha256=CHECKSUM)
 
     def settings(self) -> Mapping[str, str]:
         """The corpus by the bytes of its list, and where it is."""
-        source = self._find()
+        source = self.find()
         if source is None:
             return {}
         return {"source": str(source), "list": hashlib.sha256(_list(source).read_bytes()).hexdigest()}
 
     def build(self) -> None:
         """Write the manifests."""
-        source = self._find()
-        if source is None:
-            raise UserError("LJSpeech is not on this machine", hint="run the stage create_dataset")
+        source = self.source()
         rows = _archived(source) if _list(source).name == "metadata.csv" else _listed(source)
         _check(rows, _list(source))
         with self.building() as folder:
@@ -89,30 +75,11 @@ class LJSpeechBuilder(DatasetBuilder):
                 ]
                 atomic_write_text(folder / f"{split}.tsv", "\n".join(lines) + "\n")
 
-    def _find(self) -> Path | None:
-        """The corpus: the given one, the shared one, the downloaded one."""
-        if self.corpus is not None:
-            found = self.recipe_dir / Path(self.corpus).expanduser()
-            if not _is_corpus(found):
-                raise UserError(
-                    f"training.dataset.builder.corpus: no metadata.csv or manifest.tsv in {self.corpus}",
-                    hint=f"give the folder {NAME} of the unpacked archive",
-                )
-            return found.resolve()
-        shared = os.environ.get("ESPNET3_CORPORA")
-        folders = [Path(shared).expanduser() / NAME] if shared else []
-        folders.append(self.download_dir / NAME)
-        return next((folder.resolve() for folder in folders if _is_corpus(folder)), None)
-
 
 def _list(source: Path) -> Path:
     """The file that names the utterances."""
     archived = source / "metadata.csv"
     return archived if archived.is_file() else source / "manifest.tsv"
-
-
-def _is_corpus(folder: Path) -> bool:
-    return _list(folder).is_file()
 
 
 def _archived(source: Path) -> list[Row]:
