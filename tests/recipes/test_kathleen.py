@@ -24,7 +24,7 @@ def items(path, name):
 
 
 def prepared_corpus(folder, last="What?"):
-    folder.mkdir()
+    folder.mkdir(parents=True)
     lines = ["path\tduration\ttranscript\tspeaker\tsplit"]
     for number, (split, text) in enumerate(
         [("train", "Hi."), ("train", 'He said "no".'), ("dev", "Yes."), ("test", last)]
@@ -47,6 +47,30 @@ def test_a_missing_transcript_is_told_with_its_line(builder, tmp_path):
     prepared_corpus(tmp_path / "corpus", last=" ")
     with pytest.raises(UserError, match=r"manifest\.tsv:5: u3\.flac has no transcript"):
         run_builder(builder.KathleenBuilder("corpus", recipe_dir=tmp_path))
+
+
+def test_what_is_not_whole_is_told_with_its_line(builder, tmp_path):
+    prepared_corpus(tmp_path / "corpus")
+    listing = tmp_path / "corpus/manifest.tsv"
+    whole = listing.read_text("utf-8")
+    for old, new, message in (
+        ("\ttest", "\tevaluation", r"manifest\.tsv:5: split 'evaluation' is none of train, dev, test"),
+        ("u3.flac", "u9.flac", r"manifest\.tsv:5: there is no recording .*u9\.flac"),
+        ("\tdev", "\ttrain", "there is nothing for dev in its 4 lines"),
+        ("transcript", "said", r"manifest\.tsv:1: there is no column transcript"),
+    ):
+        assert old in whole
+        listing.write_text(whole.replace(old, new), "utf-8")
+        with pytest.raises(UserError, match=message):
+            run_builder(builder.KathleenBuilder("corpus", recipe_dir=tmp_path))
+
+
+def test_what_is_built_stays_when_the_corpus_is_out_of_sight(builder, tmp_path, monkeypatch):
+    prepared_corpus(tmp_path / "corpora/kathleen")
+    monkeypatch.setenv("ESPNET3_CORPORA", str(tmp_path / "corpora"))
+    assert run_builder(builder.KathleenBuilder(recipe_dir=tmp_path))
+    monkeypatch.delenv("ESPNET3_CORPORA")
+    assert not run_builder(builder.KathleenBuilder(recipe_dir=tmp_path))
 
 
 def test_recordings_of_another_rate_are_refused(builder, tmp_path):

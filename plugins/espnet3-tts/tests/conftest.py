@@ -14,8 +14,9 @@ from espnet3_tts.encoders.config import FeedForwardTransformerConfig
 from espnet3_tts.encoders.fft import FeedForwardTransformer
 from espnet3_tts.features.config import FeaturesConfig
 from espnet3_tts.features.features import Features
-from espnet3_tts.models.fastspeech2.config import AlignerConfig, FastSpeech2Config, PredictorConfig
+from espnet3_tts.models.fastspeech2.config import AlignerConfig, FastSpeech2Config
 from espnet3_tts.models.fastspeech2.model import FastSpeech2
+from espnet3_tts.models.predictor_config import PredictorConfig
 from espnet3_tts.text.characters import Characters
 from espnet3_tts.text.config import CharactersConfig
 from espnet3_tts.vocoders.config import GriffinLimConfig

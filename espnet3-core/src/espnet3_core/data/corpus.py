@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import os
 from abc import abstractmethod
 from pathlib import Path
 from typing import ClassVar
 
 from espnet3_core.data.archive import extract
-from espnet3_core.data.builder import DatasetBuilder
+from espnet3_core.data.builder import MARKER, DatasetBuilder
 from espnet3_core.data.download import download
 from espnet3_core.errors import UserError
 
@@ -68,6 +69,10 @@ class CorpusBuilder(DatasetBuilder):
         folders.append(self.download_dir / self.unpacked)
         return next((found.resolve() for place in folders if (found := self.source_in(place))), None)
 
+    def is_built(self) -> bool:
+        """As of any builder; where the corpus is out of sight, what was built of it stays."""
+        return super().is_built() if self.settings() else (self.output / MARKER).is_file()
+
     def source(self) -> Path:
         """The corpus.
 
@@ -105,3 +110,26 @@ class CorpusBuilder(DatasetBuilder):
                 f"{archive}: there is no {self.title} in it: {self.wanted} is missing",
                 hint="delete it and run again",
             )
+
+
+def read_table(path: Path, *columns: str) -> list[dict[str, str]]:
+    """Rows of a file of tab-separated values with a header; what a short row lacks is empty.
+
+    Args:
+        path: The file, UTF-8.
+        columns: Headers that have to be there.
+
+    Raises:
+        UserError: It cannot be read, or lacks a column.
+    """
+    try:
+        with path.open(encoding="utf-8", newline="") as stream:
+            reader = csv.DictReader(stream, delimiter="\t", quoting=csv.QUOTE_NONE, restval="")
+            missing = [name for name in columns if name not in (reader.fieldnames or ())]
+            if missing:
+                raise UserError(f"{path}:1: there is no column {', '.join(missing)}")
+            return list(reader)
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(
+            f"{path}: cannot be read: {error}", hint="it has to be a file of UTF-8 text"
+        ) from None

@@ -25,3 +25,9 @@ def valid_mask(lengths: Tensor, size: int) -> Tensor:
 def zero_padding(values: Tensor, lengths: Tensor) -> Tensor:
     """Set the padded positions of ``(batch, size, dim)`` to zero, whatever they hold (NaN too)."""
     return values.masked_fill(~valid_mask(lengths, values.shape[1]).unsqueeze(-1), 0.0)
+
+
+def utterance_means(values: Tensor, lengths: Tensor) -> Tensor:
+    """``(batch, places)`` to ``(batch,)`` means over the valid places, whatever the others hold."""
+    valid = valid_mask(lengths, values.shape[1])
+    return values.masked_fill(~valid, 0.0).sum(1) / lengths.clamp(min=1)

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import torch
 from espnet3_tts.aligners.aligner import Aligner
-from espnet3_tts.aligners.forward_sum import binarization_loss, forward_sum_loss, owners, posteriors
+from espnet3_tts.aligners.durations import owners
+from espnet3_tts.aligners.forward_sum import binarization_loss, forward_sum_loss
 from espnet3_tts.aligners.prior import beta_binomial_prior
-from espnet3_tts.aligners.search import monotonic_alignment
+from espnet3_tts.aligners.search import monotonic_alignment, posteriors
 from scipy.stats import betabinom
 
 

@@ -6,10 +6,13 @@ import numpy as np
 import pytest
 import torch
 from espnet3_core.errors import UserError
+from espnet3_tts.aligners.durations import expanded, rounded, token_means
 from espnet3_tts.encoders.config import FeedForwardTransformerConfig
 from espnet3_tts.encoders.fft import FeedForwardTransformer
 from espnet3_tts.models.contract import Controls
-from espnet3_tts.models.fastspeech2.variance import expanded, gamma_deviance, rounded, token_means
+from espnet3_tts.models.fastspeech2.variance import gamma_deviance
+from espnet3_tts.models.predictor import Predictor
+from espnet3_tts.models.predictor_config import PredictorConfig
 
 Statistics = namedtuple("Statistics", "mean std count")
 TEXTS, SECONDS = ["hello", "what is it?", "no"], [0.4, 0.6, 0.3]
@@ -208,3 +211,13 @@ def test_the_published_size_of_the_blocks():
         FeedForwardTransformer(FeedForwardTransformerConfig(), input_size=100)
     with pytest.raises(UserError, match="kernels are odd"):
         FeedForwardTransformerConfig(kernels=(4, 1))
+
+
+def test_durations_keep_their_precision_in_half_precision():
+    predictor = Predictor(PredictorConfig(channels=8), input_size=4).eval()
+    with torch.autocast("cpu", torch.bfloat16):
+        assert predictor(torch.randn(1, 5, 4), torch.tensor([5])).dtype == torch.float32
+
+
+def test_something_is_to_be_heard_of_any_text():
+    assert rounded(torch.tensor([[0.2, 0.1], [0.2, 0.4]])).tolist() == [[1, 0], [0, 1]]

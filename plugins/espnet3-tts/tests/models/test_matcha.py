@@ -14,10 +14,10 @@ from espnet3_tts.encoders.fft import FeedForwardTransformer
 from espnet3_tts.features.config import FeaturesConfig
 from espnet3_tts.features.features import Features
 from espnet3_tts.models.contract import Controls
-from espnet3_tts.models.fastspeech2.config import PredictorConfig
 from espnet3_tts.models.matcha.config import MatchaConfig, PrenetConfig, UNetConfig
 from espnet3_tts.models.matcha.model import Matcha
 from espnet3_tts.models.noise import utterance_noise
+from espnet3_tts.models.predictor_config import PredictorConfig
 from espnet3_tts.synthesis.config import SynthesizerConfig
 from espnet3_tts.synthesis.synthesizer import Synthesizer
 from toy_voice import RATE, Built

@@ -9,12 +9,12 @@ import pytest
 import torch
 from espnet3_speech.layers.attention import BlockContext
 from espnet3_speech.layers.positions import PositionTable
+from espnet3_tts.aligners.likelihoods import log_likelihoods
 from espnet3_tts.encoders.config import FeedForwardTransformerConfig
 from espnet3_tts.encoders.fft import FftBlock
 from espnet3_tts.models.matcha.config import UNetConfig
 from espnet3_tts.models.matcha.flow import euler, matching_loss, path, spread_times
 from espnet3_tts.models.matcha.layers import MaskedGroupNorm, Snake, TransformerBlock
-from espnet3_tts.models.matcha.model import log_likelihoods
 from espnet3_tts.models.matcha.unet import UNet
 
 
@@ -82,10 +82,10 @@ def test_likelihoods_are_those_of_normal_distributions():
     means, mel = torch.randn(2, 3, 5).double(), torch.randn(2, 4, 5).double()
     normal = torch.distributions.Normal(means[:, None], 1.0)
     wanted = normal.log_prob(mel[:, :, None]).sum(-1)
-    torch.testing.assert_close(log_likelihoods(means, mel), wanted)
+    torch.testing.assert_close(log_likelihoods(mel, means), wanted)
     with torch.autocast("cpu", torch.bfloat16):  # where the search would see sums with errors of several nats
-        found = log_likelihoods(20 * means.float(), 20 * mel.float())
-    torch.testing.assert_close(found, log_likelihoods(20 * means, 20 * mel).float())
+        found = log_likelihoods(20 * mel.float(), 20 * means.float())
+    torch.testing.assert_close(found, log_likelihoods(20 * mel, 20 * means).float())
 
 
 def test_attention_sees_distances_only():

@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 import torch
 from espnet3_core.errors import UserError
+from espnet3_tts.aligners.likelihoods import log_likelihoods
 from espnet3_tts.encoders.config import WindowedTransformerConfig
 from espnet3_tts.encoders.windowed import WindowedAttention, WindowedTransformer
 from espnet3_tts.models.noise import utterance_noise
 from espnet3_tts.models.vits.config import DurationConfig, VitsConfig, WaveNetConfig
 from espnet3_tts.models.vits.duration import DurationFlow, PredictedDuration, StochasticDuration
 from espnet3_tts.models.vits.flow import CouplingFlow
-from espnet3_tts.models.vits.losses import divergence, log_likelihoods
+from espnet3_tts.models.vits.losses import divergence
 from espnet3_tts.models.vits.spline import rational_quadratic
 from espnet3_tts.models.vits.wavenet import WaveNet
 from torch.autograd.functional import jacobian

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import soundfile
 from espnet3_core.data.audio import read_audio
-from espnet3_core.data.corpus import CorpusBuilder
+from espnet3_core.data.corpus import CorpusBuilder, read_table
 from espnet3_core.errors import UserError
 from espnet3_core.files import atomic_write_text
 
@@ -69,6 +68,8 @@ class KathleenBuilder(CorpusBuilder):
         with self.building() as folder:
             rows = _listed(source) if _is_prepared(source) else list(_converted(source, folder / "audio"))
             for name, output in SPLITS.items():
+                if not any(row.split == name for row in rows):
+                    raise UserError(f"{source}: there is nothing for {name} in its {len(rows)} lines")
                 lines = ["id\tpath\ttext\tspeaker"]
                 lines += [f"{row.id}\t{row.path}\t{row.text}\t{SPEAKER}" for row in rows if row.split == name]
                 atomic_write_text(folder / f"{output}.tsv", "\n".join(lines) + "\n")
@@ -86,33 +87,32 @@ def _splits_file() -> Path:
     return Path(__file__).parent / "splits.tsv"
 
 
-def _table(path: Path, *columns: str) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8", newline="") as stream:
-        reader = csv.DictReader(stream, delimiter="\t", quoting=csv.QUOTE_NONE)
-        missing = [name for name in columns if name not in (reader.fieldnames or ())]
-        if missing:
-            raise UserError(f"{path}:1: there is no column {', '.join(missing)}")
-        return list(reader)
-
-
 def _listed(source: Path) -> list[Row]:
     """Utterances of ``manifest.tsv``."""
     path = source / "manifest.tsv"
     rows = []
-    for number, row in enumerate(_table(path, "path", "transcript", "split"), 2):
-        text = (row["transcript"] or "").strip()
+    for number, row in enumerate(read_table(path, "path", "transcript", "split"), 2):
+        split = {"valid": "dev"}.get(row["split"], row["split"])
+        if split not in SPLITS:
+            raise UserError(f"{path}:{number}: split {row['split']!r} is none of {', '.join(SPLITS)}")
+        if not (source / row["path"]).is_file():
+            raise UserError(
+                f"{path}:{number}: there is no recording {source / row['path']}",
+                hint="get the corpus again, or delete the line",
+            )
+        text = row["transcript"].strip()
         if not text:
             raise UserError(
                 f"{path}:{number}: {row['path']} has no transcript", hint="write it, or delete the line"
             )
-        rows.append(Row(Path(row["path"]).stem, source / row["path"], text, row["split"]))
+        rows.append(Row(Path(row["path"]).stem, source / row["path"], text, split))
     return rows
 
 
 def _converted(source: Path, audio: Path) -> Iterable[Row]:
     """Utterances of the repository, their audio at 16 kHz."""
     audio.mkdir(exist_ok=True)
-    for row in _table(_splits_file(), "name", "split"):
+    for row in read_table(_splits_file(), "name", "split"):
         name = row["name"]
         try:
             text = (source / f"{name}.txt").read_text("utf-8").strip()

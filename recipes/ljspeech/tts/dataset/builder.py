@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from espnet3_core.data.corpus import CorpusBuilder
+from espnet3_core.data.corpus import CorpusBuilder, read_table
 from espnet3_core.errors import UserError
 from espnet3_core.files import atomic_write_text
 
@@ -86,7 +85,10 @@ def _archived(source: Path) -> list[Row]:
     """Utterances of ``metadata.csv``: ``id|as printed|as spoken``."""
     path = _list(source)
     rows = []
-    lines = path.read_text("utf-8").splitlines()
+    try:
+        lines = path.read_text("utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: cannot be read: {error}", hint="it has to be UTF-8 text") from None
     for number, line in enumerate(lines, 1):
         name, *texts = line.split("|")
         text = next((text.strip() for text in reversed(texts) if text.strip()), "")
@@ -99,19 +101,14 @@ def _archived(source: Path) -> list[Row]:
 def _listed(source: Path) -> list[Row]:
     """Utterances of ``manifest.tsv``; without development sentences, some of the others become such."""
     path = _list(source)
-    with path.open(encoding="utf-8", newline="") as stream:
-        table = list(csv.DictReader(stream, delimiter="\t", quoting=csv.QUOTE_NONE))
-    missing = [name for name in ("path", "transcript", "split") if table and name not in table[0]]
-    if missing:
-        raise UserError(f"{path}:1: there is no column {', '.join(missing)}")
     rows = [
         Row(
             Path(row["path"]).stem,
             source / row["path"],
-            " ".join((row["transcript"] or "").split()),
+            " ".join(row["transcript"].split()),
             {"dev": "valid"}.get(row["split"], row["split"]),
         )
-        for row in table
+        for row in read_table(path, "path", "transcript", "split")
     ]
     training = [number for number, row in enumerate(rows) if row.split == "train"]
     if not any(row.split == "valid" for row in rows):
@@ -131,6 +128,8 @@ def _check(rows: list[Row], listing: Path) -> None:
         for folder in {row.path.parent for row in rows if row.path.parent.is_dir()}
     }
     for number, row in enumerate(rows, 1 if listing.suffix == ".csv" else 2):
+        if row.split not in ("train", "valid", "test"):
+            raise UserError(f"{listing}:{number}: split {row.split!r} is none of train, dev, test")
         if not row.text:
             raise UserError(
                 f"{listing}:{number}: {row.id} has no transcript", hint="write it, or delete the line"

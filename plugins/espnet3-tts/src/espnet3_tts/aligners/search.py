@@ -9,6 +9,7 @@ import torch
 from espnet3_core.errors import UserError
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
 _LOWEST = -1e9
 
@@ -33,7 +34,7 @@ def monotonic_alignment(log_probs: Tensor, tokens: Tensor, frames: Tensor) -> Te
     if bool((frames < tokens).any()):
         raise ValueError("monotonic alignment needs a frame for each token")
     durations = _durations(
-        log_probs.detach().double().cpu().numpy(), tokens.cpu().numpy(), frames.cpu().numpy()
+        log_probs.detach().cpu().double().numpy(), tokens.cpu().numpy(), frames.cpu().numpy()
     )
     return torch.from_numpy(durations).to(log_probs.device)
 
@@ -55,8 +56,35 @@ def check_frames(tokens: Tensor, frames: Tensor, ids: Sequence[str] = ()) -> Non
         name = f"utterance {ids[row]!r}: " if row < len(ids) else ""
         raise UserError(
             f"{name}{int(frames[row])} frames of audio for {int(tokens[row])} tokens of text",
-            hint="correct its text or audio, or leave it out: `espnet3 data check` lists all of them",
+            hint="correct its text or audio, or leave it out; `espnet3 data check` lists all such utterances "
+            "of training and development data",
         )
+
+
+def posteriors(log_probs: Tensor, tokens: Tensor, frames: Tensor) -> Tensor:
+    """Probability of each token at each frame, given that the alignment is monotonic and leaves no token out.
+
+    The forward-backward algorithm, whose result is the gradient of the logarithm of the sum over alignments.
+
+    Args:
+        log_probs: ``(batch, frames, tokens)``.
+        tokens: ``(batch,)``.
+        frames: ``(batch,)``, none smaller than its number of tokens.
+
+    Returns:
+        ``(batch, frames, tokens)`` float64, zero in padding.
+    """
+    with torch.inference_mode(False), torch.enable_grad():
+        scores = log_probs.double().clone().requires_grad_()
+        first = torch.full_like(scores[:, 0], _LOWEST)
+        first[:, 0] = 0.0
+        sums = [first + scores[:, 0]]
+        for t in range(1, scores.shape[1]):
+            moved = functional.pad(sums[-1], (1, -1), value=_LOWEST)
+            sums.append(torch.logaddexp(sums[-1], moved) + scores[:, t])
+        rows = torch.arange(len(scores), device=scores.device)
+        total = torch.stack(sums, 1)[rows, frames - 1, tokens - 1].sum()
+        return torch.autograd.grad(total, scores)[0]
 
 
 def _durations(

@@ -16,6 +16,7 @@ class AlignmentOrder(PooledMetric):
     """
 
     key = "ordered"
+    better = "higher"
     scale = 100.0
     inputs: ClassVar = {name: name for name in ("ordered", "agreeing", "frames", "unseen", "tokens")}
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from espnet3_core.errors import UserError
 
 from espnet3_tts.metrics.cepstrum import SCALE, pair_distances
 from espnet3_tts.metrics.comparison import Track
@@ -36,6 +37,10 @@ class NearestRecording(MelCepstralDistortion):
     def __init__(self, config: NearestConfig, *, sample_rate: int | None, recipe_dir: Path) -> None:
         super().__init__(config, sample_rate=sample_rate)
         dataset = config.among.build(sample_rate=sample_rate, recipe_dir=recipe_dir)
+        if not len(dataset) or "speech" not in dataset[0]:
+            raise UserError(
+                "tts/nearest_mcd: there are no recordings in `among`", hint="name a dataset with audio"
+            )
         items = (dataset[index] for index in range(len(dataset)))
         tracks = {item["id"]: self.analysis.track(item["speech"], item["id"]) for item in items}
         # Of similar length together.

@@ -7,9 +7,11 @@ has ``audio`` in place of ``mel``. Both kinds have ``features``, whose hop is th
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
+import torch
 from espnet3_core.errors import UserError
 from torch import Tensor
 
@@ -24,7 +26,8 @@ class Controls:
         energy: Factor on the amplitude that is predicted of each token.
         seed: Of whatever the model draws; an utterance draws the same in any batch.
         steps: Of a model that solves an equation; None for as the model was configured.
-        temperature: Factor on the noise that a model draws; None for as the model was configured.
+        temperature: Factor on the noise that becomes speech, not on that of durations; None for as the model
+            was configured.
     """
 
     speed: float = 1.0
@@ -74,3 +77,9 @@ def only(controls: Controls, model: str, *names: str) -> None:
                 f"{part.name} is {value:g}, and {model} has no control of it",
                 hint=f"leave it out; {model} controls {', '.join(names)}",
             )
+
+
+def summed(parts: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """``loss``, the sum of weighted parts, which is trained; beside it the parts, to be looked at."""
+    total = torch.stack(list(parts.values())).sum()
+    return {"loss": total, **{name: part.detach() for name, part in parts.items()}}

@@ -5,6 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+STILL = 0
+"""Seed of noise outside of training, where a loss shall not depend on chance."""
+
 
 def utterance_noise(lengths: Tensor, channels: int, like: Tensor, seed: int | None) -> Tensor:
     """Standard normal noise of utterances.

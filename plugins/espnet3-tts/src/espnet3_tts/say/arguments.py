@@ -45,7 +45,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--temperature",
         type=float,
         metavar="X",
-        help="factor on the noise that a model draws (tts/matcha, tts/vits)",
+        help="factor on the noise that becomes speech (tts/matcha, tts/vits)",
     )
     parser.add_argument("--seed", type=int, metavar="N", help="of whatever the model or vocoder draws")
     parser.add_argument(

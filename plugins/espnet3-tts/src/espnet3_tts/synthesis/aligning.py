@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from espnet3_core.errors import UserError
 
-from espnet3_tts.aligners.forward_sum import owners, posteriors
+from espnet3_tts.aligners.durations import owners
+from espnet3_tts.aligners.search import posteriors
 
 
 class Alignments:
@@ -47,7 +48,8 @@ class Alignments:
         if "speech" not in batch:
             raise UserError("there are no recordings to align", hint="give a test set with audio")
         text, tokens = batch["text"], batch["text_lengths"]
-        durations, soft = self.model.align(batch["speech"], batch["speech_lengths"], text, tokens)
+        who = {"speaker": batch["speaker"]} if "speaker" in batch else {}
+        durations, soft = self.model.align(batch["speech"], batch["speech_lengths"], text, tokens, **who)
         frames = durations.sum(1)
         likely = posteriors(soft.log_probs, tokens, frames).argmax(2)
         attended = soft.log_probs.argmax(2)

@@ -27,7 +27,7 @@ class SynthesizerConfig:
     steps: int | None = None
     """Steps of the model's solver, where it has one: more are slower and better; None for the model's own."""
     temperature: float | None = None
-    """Factor on the noise that the model draws, where it does: less is more alike; None for its own."""
+    """Factor on the noise that becomes speech, not on that of durations; None for the model's own."""
     sentence_pause: float = 0.3
     """Seconds of silence between sentences, each of which is spoken by itself."""
     piece_pause: float = 0.1

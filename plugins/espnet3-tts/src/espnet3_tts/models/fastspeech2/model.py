@@ -11,24 +11,20 @@ from espnet3_speech.masks import valid_mask, zero_padding
 from torch import Tensor, nn
 
 from espnet3_tts.aligners.aligner import Aligner, SoftAlignment
+from espnet3_tts.aligners.durations import expanded, rounded, token_means
 from espnet3_tts.aligners.forward_sum import binarization_loss, forward_sum_loss
 from espnet3_tts.aligners.search import check_frames, monotonic_alignment
 from espnet3_tts.features.features import Acoustic, Features
-from espnet3_tts.models.contract import Controls, Spoken, only
+from espnet3_tts.models.contract import Controls, Spoken, only, summed
 from espnet3_tts.models.fastspeech2.config import FastSpeech2Config
-from espnet3_tts.models.fastspeech2.variance import (
-    Predictor,
-    VarianceEmbedding,
-    expanded,
-    gamma_deviance,
-    rounded,
-    token_means,
-)
+from espnet3_tts.models.fastspeech2.variance import VarianceEmbedding, gamma_deviance
+from espnet3_tts.models.predictor import Predictor
 from espnet3_tts.models.speakers import Speakers
+from espnet3_tts.models.speaking import Speaks
 from espnet3_tts.models.standardizer import Standardizer, statistics_names
 
 
-class FastSpeech2(nn.Module):
+class FastSpeech2(Speaks, nn.Module):
     """Tokens to a log-mel spectrogram, not frame by frame (Ren et al. 2021, "FastSpeech 2").
 
     As in FastPitch (Łańcucki 2021), pitch and energy are those of tokens, not of frames. Durations are
@@ -140,9 +136,7 @@ class FastSpeech2(nn.Module):
         pitch, energy = self._variances(acoustic, durations, numbers)
         losses = self.spoken_losses(embedded, text_lengths, durations, pitch, energy, mel, numbers)
         losses |= self._alignment_losses(soft, durations, text_lengths, acoustic.lengths)
-        total = torch.stack(list(losses.values())).sum()
-        weight = torch.tensor(len(speech), device=speech.device)
-        return {"loss": total, **{name: value.detach() for name, value in losses.items()}, "weight": weight}
+        return {**summed(losses), "weight": torch.tensor(len(speech), device=speech.device)}
 
     def _embed(self, text: Tensor, lengths: Tensor) -> Tensor:
         return zero_padding(self.embedding(text.clamp(min=0)), lengths)
@@ -233,6 +227,7 @@ class FastSpeech2(nn.Module):
         It does not depend on the speaker.
         """
         acoustic = self.features(speech, speech_lengths, pitch=False)
+        check_frames(text_lengths, acoustic.lengths)
         mel = zero_padding(self.mel_scale(acoustic.mel), acoustic.lengths)
         soft = self.aligner(self._embed(text, text_lengths), text_lengths, mel, acoustic.lengths)
         return monotonic_alignment(soft.log_probs, text_lengths, acoustic.lengths), soft
@@ -267,7 +262,7 @@ class FastSpeech2(nn.Module):
         """What :meth:`speak` gives, for ``(batch,)`` numbers of speakers: operations on tensors alone."""
         hidden = self._encode(self._embed(text, text_lengths), text_lengths, numbers)
         valid = valid_mask(text_lengths, text.shape[1])
-        real = self.duration(hidden, text_lengths).float().exp().clamp(min=1.0) * valid
+        real = self.duration(hidden, text_lengths).exp().clamp(min=1.0) * valid
         durations = rounded(real / controls.speed)
         pitch = self._controlled(self.pitch(hidden, text_lengths), self.pitch_scale, controls.pitch, numbers)
         energy = self._controlled(
@@ -291,10 +286,3 @@ class FastSpeech2(nn.Module):
         from espnet3_tts.models.fastspeech2.graph import acoustic_graph
 
         return acoustic_graph(self, texts)
-
-    def infer(self, batch: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """Speech by Griffin-Lim; a search chosen in the inference configuration does better."""
-        from espnet3_tts.synthesis.config import SynthesizerConfig
-        from espnet3_tts.synthesis.synthesizer import Synthesizer
-
-        return Synthesizer(SynthesizerConfig(), model=self, tokenizer=self.tokenizer).infer(batch)

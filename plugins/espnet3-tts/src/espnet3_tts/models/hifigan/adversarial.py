@@ -10,6 +10,7 @@ from espnet3_core.errors import UserError
 from torch import Tensor, nn
 
 from espnet3_tts.features.features import Features
+from espnet3_tts.models.contract import summed
 from espnet3_tts.models.hifigan.config import GeneratorConfig
 from espnet3_tts.models.hifigan.discriminators import Discriminators
 from espnet3_tts.models.hifigan.losses import adversarial_loss, discriminator_loss, feature_loss
@@ -83,8 +84,7 @@ class AdversarialModel(nn.Module):
             "mel": self.config.mel_weight * (self.mel_of(copy) - mel).abs().mean(),
             **(more or {}),
         }
-        total = torch.stack(list(parts.values())).sum()
-        return {"loss": total, **{name: part.detach() for name, part in parts.items()}}
+        return summed(parts)
 
     def mel_of(self, speech: Tensor) -> Tensor:
         """Log-mel spectrogram of ``(batch, samples)`` without padding."""

@@ -93,8 +93,8 @@ class HifiGan(AdversarialModel):
             raise UserError("there are no recordings to copy", hint="give a test set with audio")
         began = time.perf_counter()
         found = self.features(batch["speech"], batch["speech_lengths"], pitch=False)
-        copies = [
-            self.generator(mel[None, :n])[0] for mel, n in zip(found.mel, found.lengths.tolist(), strict=True)
-        ]
+        made = self.generator.each(found.mel, found.lengths)
+        sizes = (found.lengths * self.features.hop).tolist()
+        copies = [copy[:size] for copy, size in zip(made, sizes, strict=True)]
         rtf = (time.perf_counter() - began) * self.sample_rate / max(sum(map(len, copies)), 1)
         return [{"audio": Audio(copy.float().cpu().numpy(), self.sample_rate), "rtf": rtf} for copy in copies]

@@ -9,7 +9,7 @@ from espnet3_core.component import Component, Slot
 from espnet3_core.errors import UserError
 from espnet3_speech.ranges import check_shares, check_sizes
 
-from espnet3_tts.models.fastspeech2.config import PredictorConfig
+from espnet3_tts.models.predictor_config import PredictorConfig
 
 
 def _encoder() -> Component:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from espnet3_speech.masks import valid_mask
+from espnet3_speech.masks import utterance_means
 from torch import Tensor
 
 GOLDEN = 0.6180339887498949
@@ -33,12 +33,6 @@ def path(noise: Tensor, data: Tensor, time: Tensor, sigma_min: float) -> tuple[T
 def matching_loss(predicted: Tensor, velocity: Tensor, lengths: Tensor) -> Tensor:
     """Mean squared error of velocities ``(batch, frames, size)`` over each utterance, averaged over them."""
     return utterance_means((predicted - velocity).square().mean(-1), lengths).mean()
-
-
-def utterance_means(values: Tensor, lengths: Tensor) -> Tensor:
-    """``(batch, places)`` to ``(batch,)`` means over the valid places, whatever the others hold."""
-    valid = valid_mask(lengths, values.shape[1])
-    return values.masked_fill(~valid, 0.0).sum(1) / lengths.clamp(min=1)
 
 
 def spread_times(lengths: Tensor, like: Tensor) -> Tensor:

@@ -7,29 +7,29 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from espnet3_speech.masks import zero_padding
+from espnet3_speech.masks import utterance_means, zero_padding
 from torch import Tensor, nn
 
 from espnet3_tts.aligners.aligner import MASKED, SoftAlignment
+from espnet3_tts.aligners.durations import expanded, rounded
+from espnet3_tts.aligners.likelihoods import log_likelihoods
 from espnet3_tts.aligners.prior import alignment_mask, beta_binomial_prior
 from espnet3_tts.aligners.search import check_frames, monotonic_alignment
 from espnet3_tts.features.features import Features
-from espnet3_tts.models.contract import Controls, Spoken, only
-from espnet3_tts.models.fastspeech2.variance import expanded, rounded
+from espnet3_tts.models.contract import Controls, Spoken, only, summed
 from espnet3_tts.models.matcha.config import MatchaConfig
-from espnet3_tts.models.matcha.flow import euler, matching_loss, path, spread_times, utterance_means
+from espnet3_tts.models.matcha.flow import euler, matching_loss, path, spread_times
 from espnet3_tts.models.matcha.text import TextEncoder
 from espnet3_tts.models.matcha.unet import UNet
-from espnet3_tts.models.noise import utterance_noise
+from espnet3_tts.models.noise import STILL, utterance_noise
 from espnet3_tts.models.speakers import Speakers
+from espnet3_tts.models.speaking import Speaks
 from espnet3_tts.models.standardizer import Standardizer
 
-_STILL = 0
-"""Seed of the noise outside of training, where a loss shall not depend on chance."""
 _LOG_2_PI = math.log(2 * math.pi)
 
 
-class Matcha(nn.Module):
+class Matcha(Speaks, nn.Module):
     """Tokens to a log-mel spectrogram by a flow that begins at noise (Mehta et al. 2024, "Matcha-TTS").
 
     The encoder predicts a mean spectrogram frame of each token. Monotonic search finds the durations with
@@ -120,9 +120,7 @@ class Matcha(nn.Module):
             "loss_prior": utterance_means(((mel - guide).square().mean(-1) + _LOG_2_PI) / 2, frames).mean(),
             "loss_duration": utterance_means(errors, text_lengths).mean(),
         }
-        total = torch.stack(list(losses.values())).sum()
-        weight = torch.tensor(len(speech), device=speech.device)
-        return {"loss": total, **{name: value.detach() for name, value in losses.items()}, "weight": weight}
+        return {**summed(losses), "weight": torch.tensor(len(speech), device=speech.device)}
 
     def _speakers(self, names: Sequence[str] | None, text: Tensor) -> Tensor | None:
         return self.speakers.vectors(self.speakers.numbers(names, len(text), text.device))
@@ -136,14 +134,14 @@ class Matcha(nn.Module):
 
     def _scores(self, means: Tensor, tokens: Tensor, mel: Tensor, frames: Tensor) -> Tensor:
         """What the search maximizes: log-likelihoods with the prior of alignments, very low in padding."""
-        scores = log_likelihoods(means, mel)
+        scores = log_likelihoods(mel, means)
         if self.config.prior_scale:
             scores = scores + beta_binomial_prior(tokens, frames, self.config.prior_scale)
         return scores.masked_fill(~alignment_mask(tokens, frames), MASKED)
 
     def _flow_loss(self, mel: Tensor, guide: Tensor, lengths: Tensor, vectors: Tensor | None) -> Tensor:
         """Error of the U-Net at random times, with random noise; outside of training at certain ones."""
-        noise = utterance_noise(lengths, mel.shape[2], mel, None if self.training else _STILL)
+        noise = utterance_noise(lengths, mel.shape[2], mel, None if self.training else STILL)
         if self.training:
             time = torch.rand(len(mel), dtype=mel.dtype, device=mel.device)
         else:
@@ -170,6 +168,7 @@ class Matcha(nn.Module):
     ) -> tuple[Tensor, SoftAlignment]:
         """Durations of ``(batch, tokens)`` in recorded speech, in frames, and likelihoods of tokens."""
         mel, frames = self._recorded(speech, speech_lengths)
+        check_frames(text_lengths, frames)
         means, _ = self.text(text, text_lengths, self._speakers(speaker, text))
         scores = self._scores(means, text_lengths, mel, frames)
         soft = SoftAlignment(scores, scores.log_softmax(-1))
@@ -202,35 +201,9 @@ class Matcha(nn.Module):
         means, logs = self.text(text, text_lengths, vectors)
         real = zero_padding(logs.exp().ceil().clamp(min=1.0).unsqueeze(2), text_lengths).squeeze(2)
         durations = rounded(real / controls.speed)
-        durations[:, 0] += durations.sum(1) == 0  # of a single short token, too, something is to be heard
         guide, lengths = expanded(means, durations)
         temperature = self.config.temperature if controls.temperature is None else controls.temperature
         steps = self.config.steps if controls.steps is None else controls.steps
         start = temperature * utterance_noise(lengths, guide.shape[2], guide, controls.seed)
         mel = euler(lambda x, t: self._velocity(x, guide, lengths, t, vectors), start, steps)
         return Spoken(zero_padding(self.mel_scale.inverse(mel), lengths), lengths, durations)
-
-    def infer(self, batch: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """Speech by Griffin-Lim; a search chosen in the inference configuration does better."""
-        from espnet3_tts.synthesis.config import SynthesizerConfig
-        from espnet3_tts.synthesis.synthesizer import Synthesizer
-
-        return Synthesizer(SynthesizerConfig(), model=self, tokenizer=self.tokenizer).infer(batch)
-
-
-def log_likelihoods(means: Tensor, mel: Tensor) -> Tensor:
-    """Of frames given tokens: normal, of deviation 1 in each band (Kim et al. 2020, equation 2).
-
-    Args:
-        means: ``(batch, tokens, n_mels)``.
-        mel: ``(batch, frames, n_mels)`` standardized.
-
-    Returns:
-        ``(batch, frames, tokens)`` natural logarithms.
-    """
-    with torch.autocast(mel.device.type, enabled=False):  # sums over all bands, too coarse in half precision
-        means = means.to(mel.dtype)
-        # |x - m|^2 without a tensor of all differences.
-        distance = mel.square().sum(2, keepdim=True) + means.square().sum(2).unsqueeze(1)
-        distance = torch.baddbmm(distance, mel, means.transpose(1, 2), alpha=-2.0)
-    return -(distance + mel.shape[2] * _LOG_2_PI) / 2

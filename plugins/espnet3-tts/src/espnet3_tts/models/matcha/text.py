@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import torch
 from espnet3_speech.layers.dropout import Dropout
 from espnet3_speech.masks import valid_mask, zero_padding
 from torch import Tensor, nn
 
-from espnet3_tts.models.fastspeech2.variance import Predictor
 from espnet3_tts.models.matcha.config import MatchaConfig, PrenetConfig
+from espnet3_tts.models.predictor import Predictor
 
 
 class Prenet(nn.Module):
@@ -82,4 +83,7 @@ class TextEncoder(nn.Module):
         if speaker is not None:
             hidden = zero_padding(hidden + speaker.unsqueeze(1), lengths)
         hidden = self.encoder(hidden, lengths).features
-        return zero_padding(self.mean(hidden), lengths), self.duration(hidden.detach(), lengths)
+        means = zero_padding(self.mean(hidden), lengths)
+        # The flow's steps are small: they are summed in float32, whatever the layers compute in.
+        means = means.to(torch.promote_types(means.dtype, torch.float32))
+        return means, self.duration(hidden.detach(), lengths)

@@ -6,13 +6,13 @@ import math
 
 import torch
 from espnet3_speech.layers.dropout import Dropout
-from espnet3_speech.masks import valid_mask
+from espnet3_speech.masks import utterance_means, valid_mask
 from torch import Tensor, nn
 from torch.nn import functional
 
-from espnet3_tts.models.fastspeech2.config import PredictorConfig
-from espnet3_tts.models.fastspeech2.variance import Predictor
 from espnet3_tts.models.noise import utterance_noise
+from espnet3_tts.models.predictor import Predictor
+from espnet3_tts.models.predictor_config import PredictorConfig
 from espnet3_tts.models.speakers import SpeakerBias
 from espnet3_tts.models.vits.config import DurationConfig
 from espnet3_tts.models.vits.spline import rational_quadratic
@@ -217,9 +217,8 @@ class PredictedDuration(nn.Module):
         seed: int | None = None,
     ) -> Tensor:
         """Mean squared error of logarithms; as :meth:`StochasticDuration.forward`, but nothing is drawn."""
-        valid = valid_mask(lengths, hidden.shape[1])
-        error = self._logs(hidden, lengths, speaker) - durations.clamp(min=1).to(hidden.dtype).log()
-        return (error.square() * valid).sum(1) / lengths
+        logs = self._logs(hidden, lengths, speaker)
+        return utterance_means((logs - durations.clamp(min=1).to(logs.dtype).log()).square(), lengths)
 
     def draw(self, hidden: Tensor, lengths: Tensor, speaker: Tensor | None = None, seed: int = 0) -> Tensor:
         """``(batch, tokens)`` durations, at least 1, not whole, zero in padding."""

@@ -1,35 +1,9 @@
-"""Likelihood of latents, and how far the latent of speech is from that of text."""
+"""How far the latent of speech is from that of text."""
 
 from __future__ import annotations
 
-import math
-
-import torch
-from espnet3_speech.masks import valid_mask
+from espnet3_speech.masks import utterance_means
 from torch import Tensor
-
-
-@torch.no_grad()
-def log_likelihoods(latent: Tensor, mean: Tensor, log_std: Tensor) -> Tensor:
-    """Log-density of each frame's latent under each token's normal distribution (Kim et al. 2021, eq. 5).
-
-    Args:
-        latent: ``(batch, frames, channels)``.
-        mean: ``(batch, tokens, channels)``.
-        log_std: ``(batch, tokens, channels)``.
-
-    Returns:
-        ``(batch, frames, tokens)`` natural logarithms, at least in float32.
-    """
-    with torch.autocast(latent.device.type, enabled=False):
-        wide = torch.promote_types(latent.dtype, torch.float32)
-        latent, mean, log_std = latent.to(wide), mean.to(wide), log_std.to(wide)
-        precision = (-2 * log_std).exp()
-        # The square of the difference, multiplied out: no tensor has frames, tokens and channels.
-        distance = latent.square() @ precision.transpose(1, 2)
-        distance = distance - 2 * latent @ (mean * precision).transpose(1, 2)
-        own = (mean.square() * precision + 2 * log_std + math.log(2 * math.pi)).sum(2).unsqueeze(1)
-        return -0.5 * (distance + own)
 
 
 def divergence(
@@ -52,4 +26,4 @@ def divergence(
     """
     squares = (latent - prior_mean).square() * (-2 * prior_log_std).exp()
     terms = prior_log_std - log_std - 0.5 + 0.5 * squares
-    return (terms.sum(2) * valid_mask(lengths, latent.shape[1])).sum(1) / lengths
+    return utterance_means(terms.sum(2), lengths)

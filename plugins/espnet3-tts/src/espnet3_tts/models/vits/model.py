@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from espnet3_tts.aligners.aligner import SoftAlignment
+from espnet3_tts.aligners.aligner import MASKED, SoftAlignment
 from espnet3_tts.aligners.prior import alignment_mask
 from espnet3_tts.aligners.search import check_frames
 from espnet3_tts.models.contract import Controls, Spoken, only
 from espnet3_tts.models.hifigan.adversarial import AdversarialModel
 from espnet3_tts.models.hifigan.discriminators import Discriminators
 from espnet3_tts.models.hifigan.pieces import piece_starts, pieces
+from espnet3_tts.models.noise import STILL
+from espnet3_tts.models.speaking import Speaks
 from espnet3_tts.models.vits.config import VitsConfig
 from espnet3_tts.models.vits.voice import Learned, Voice
 
-_STILL = 0
-"""Seed of the noise outside of training, where a loss shall not depend on chance."""
 
-
-class Vits(AdversarialModel):
+class Vits(Speaks, AdversarialModel):
     """Text to waveform by one model (Kim et al. 2021), for named optimizers of generator and discriminator.
 
     A variational autoencoder of linear spectrograms, whose prior is the text's through a flow and whose
@@ -123,7 +122,7 @@ class Vits(AdversarialModel):
         with torch.no_grad():
             spectrogram, frames = self.features.linear(speech, speech_lengths)
         check_frames(text_lengths, frames, ids)
-        seed = None if self.training else _STILL
+        seed = None if self.training else STILL
         return self.generator.learn(spectrogram, frames, text, text_lengths, numbers, seed), frames
 
     @torch.inference_mode()
@@ -137,7 +136,7 @@ class Vits(AdversarialModel):
     ) -> tuple[Tensor, SoftAlignment]:
         """Durations of ``(batch, tokens)`` in recorded speech, in frames, and likelihoods of tokens."""
         learned, frames = self._learn(speech, speech_lengths, text, text_lengths, speaker)
-        scores = learned.likelihoods.masked_fill(~alignment_mask(text_lengths, frames), -1e4)
+        scores = learned.likelihoods.masked_fill(~alignment_mask(text_lengths, frames), MASKED)
         return learned.durations, SoftAlignment(scores, scores.log_softmax(-1))
 
     @torch.inference_mode()
@@ -166,10 +165,3 @@ class Vits(AdversarialModel):
             text, text_lengths, numbers, controls.speed, controls.seed, controls.temperature
         )
         return Spoken(None, durations.sum(1), durations, audio)
-
-    def infer(self, batch: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """Speech with the default options; a search chosen in the inference configuration sets others."""
-        from espnet3_tts.synthesis.config import SynthesizerConfig
-        from espnet3_tts.synthesis.synthesizer import Synthesizer
-
-        return Synthesizer(SynthesizerConfig(), model=self, tokenizer=self.tokenizer).infer(batch)

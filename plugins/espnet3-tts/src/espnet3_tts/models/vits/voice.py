@@ -9,15 +9,16 @@ import torch
 from espnet3_speech.masks import valid_mask, zero_padding
 from torch import Tensor, nn
 
+from espnet3_tts.aligners.durations import expanded, rounded
+from espnet3_tts.aligners.likelihoods import log_likelihoods
 from espnet3_tts.aligners.search import monotonic_alignment
-from espnet3_tts.models.fastspeech2.variance import expanded, rounded
 from espnet3_tts.models.hifigan.generator import Generator
 from espnet3_tts.models.noise import utterance_noise
 from espnet3_tts.models.speakers import Speakers
 from espnet3_tts.models.vits.config import VitsConfig
 from espnet3_tts.models.vits.duration import PredictedDuration, StochasticDuration
 from espnet3_tts.models.vits.flow import CouplingFlow
-from espnet3_tts.models.vits.losses import divergence, log_likelihoods
+from espnet3_tts.models.vits.losses import divergence
 from espnet3_tts.models.vits.wavenet import PosteriorEncoder
 
 
@@ -137,8 +138,7 @@ class Voice(nn.Module):
             divergence(
                 moved,
                 log_std.transpose(1, 2),
-                expanded(prior.mean, durations)[0],
-                expanded(prior.log_std, durations)[0],
+                *_of_frames(prior, durations)[:2],
                 frames,
             ),
             self.duration(prior.hidden.detach(), tokens, durations, who, seed),
@@ -171,14 +171,20 @@ class Voice(nn.Module):
         speaker = self.speakers.vectors(numbers)
         prior = self.read(text, tokens)
         durations = rounded(self.duration.draw(prior.hidden, tokens, speaker, seed) / speed)
-        mean, frames = expanded(prior.mean, durations)
-        deviation = expanded(prior.log_std, durations)[0].exp()
+        mean, log_std, frames = _of_frames(prior, durations)
         mask = _mask(frames, mean)
         temperature = self.noise if temperature is None else temperature
         if temperature and int(frames.max()):
-            mean = mean + temperature * utterance_noise(frames, mean.shape[2], mean, seed) * deviation
+            mean = mean + temperature * utterance_noise(frames, mean.shape[2], mean, seed) * log_std.exp()
         latent = self.flow.inverse(mean.transpose(1, 2) * mask, mask, speaker).transpose(1, 2)
         return self.decoder.each(latent, frames, speaker), durations
+
+
+def _of_frames(prior: TextPrior, durations: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Mean and logarithm of the deviation of each frame's token, and ``(batch,)`` frames."""
+    both, frames = expanded(torch.cat([prior.mean, prior.log_std], 2), durations)
+    mean, log_std = both.chunk(2, 2)
+    return mean, log_std, frames
 
 
 def _mask(lengths: Tensor, like: Tensor) -> Tensor:
