@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import torch
@@ -31,6 +31,8 @@ def free_memory(device: torch.device) -> None:
     gc.collect()
     if device.type == "cuda":
         torch.cuda.empty_cache()
+    elif (trim := _of_the_c_library("malloc_trim")) is not None:
+        trim(0)
 
 
 def keep_freed_memory() -> None:
@@ -40,9 +42,13 @@ def keep_freed_memory() -> None:
     new memory, whose pages the system clears one by one: on the CPU that is a sixth of a training step.
     Steps need about the same memory, so the process grows little larger than in its largest one.
     """
-    import ctypes
-
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
-    if mallopt is not None:
+    if (mallopt := _of_the_c_library("mallopt")) is not None:
         mallopt(_MMAP_MAX, 0)
         mallopt(_TRIM_THRESHOLD, -1)
+
+
+def _of_the_c_library(name: str) -> Any:
+    """A function of the C library that this process runs on; None where it has none of this name."""
+    import ctypes
+
+    return getattr(ctypes.CDLL(None), name, None) if os.name == "posix" else None

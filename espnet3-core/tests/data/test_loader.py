@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +83,18 @@ def test_threads_make_the_same_batches_in_every_epoch_and_after_a_restart(corpus
     assert contents(threads) == expected[2:]
     assert threads.waited > 0
     assert torch.get_num_threads() == computing
+
+
+def test_loading_threads_leave_the_threads_of_others_alone(corpus: Manifest) -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        for _ in in_threads(corpus):
+            with ThreadPoolExecutor(1) as later:
+                assert later.submit(torch.get_num_threads).result() == 3
+        assert torch.get_num_threads() == 3
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_errors_in_threads_come_in_their_turn_and_end_the_threads(corpus: Manifest, tmp_path: Path) -> None:

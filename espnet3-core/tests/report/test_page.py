@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+from espnet3_core.report.results import natural
 
 Command = Callable[..., tuple[int, str, str]]
 EVIL = "<script>alert('1')</script> & \"so\" on\ufffd"  # a page holds no control characters
@@ -129,8 +130,7 @@ def test_pictures_checkpoints_configuration_and_versions(experiment: Path, repor
     assert "1.0 (train, infer); 1.1 (measure)" in page.section("versions").text
     assert "1 min 1 s" in page.section("time").text
     assert (
-        "compute-bound: 25 % of the time of training steps is waiting for data; more"
-        in page.section("time").text
+        "compute-bound: 25 % of the time of training steps is waiting for data" in page.section("time").text
     )
 
 
@@ -201,3 +201,39 @@ def test_damaged_results_are_told_in_their_place(experiment: Path, report: Any) 
     page = report(experiment)
     assert "results.jsonl:6: not JSON" in page.section("scores").text
     assert len(page.all("svg")) > 3
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [(b"a: [1", "this is not YAML"), (b"\xff\xfe", "this is not YAML"), (b"- 1", "a mapping is expected")],
+)
+def test_a_damaged_configuration_is_told_in_its_place(
+    experiment: Path, report: Any, content: bytes, told: str
+) -> None:
+    (experiment / "config/training.yaml").write_bytes(content)
+    assert f"training.yaml: {told}" in report(experiment).section("configuration").text
+
+
+def test_groups_of_another_kind_are_no_reason_to_fail(experiment: Path, report: Any) -> None:
+    (experiment / "config/training.yaml").write_text("{model: y, dataset: x, checkpoint: 3}")
+    assert "model" in report(experiment).section("configuration").text
+
+
+@pytest.mark.parametrize("content", ["[]", '{"wer": null}'])
+def test_scores_that_are_none_are_refused(experiment: Path, run_command: Command, content: str) -> None:
+    (experiment / "inference/metrics.json").write_text(content)
+    code, _, err = run_command("report", str(experiment))
+    assert code == 2 and "metrics.json: no scores" in err
+
+
+def test_secrets_stay_out_of_a_page_that_is_passed_on(experiment: Path, report: Any) -> None:
+    text = "{logger: {api_key: S3CRET}, data: 'https://me:S3CRET@example.org/x'}"
+    (experiment / "config/training.yaml").write_text(text)
+    shown = report(experiment).section("configuration").text
+    assert "logger.api_key" in shown and "example.org" in shown
+    assert "S3CRET" not in shown
+
+
+def test_names_with_numbers_are_sorted_by_their_numbers() -> None:
+    names = ["u10", "u2", "u010²", "a", "1" * 5000, "7"]
+    assert sorted(names, key=natural) == ["7", "1" * 5000, "a", "u2", "u10", "u010²"]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import logging
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -192,3 +194,24 @@ def test_no_part_of_a_global_batch_is_beyond_what_one_device_holds(lengths, coun
     padded = [max(lengths[item] for item in part) * len(part) for part in plan]
     made_to_fit = len(plan) // devices == len(lengths) // devices  # too few utterances for more steps
     assert made_to_fit or max(padded) <= known["seconds"] * (1 + 1e-9)
+
+
+def test_the_peak_of_a_trial_is_its_own_where_freed_memory_is_kept() -> None:
+    code = """
+import torch
+from espnet3_core.memory import free_memory, keep_freed_memory
+from espnet3_core.train.probe import _peak, _reset_peak
+
+keep_freed_memory()
+device = torch.device("cpu")
+for size in (10, 100, 10):
+    free_memory(device)
+    _reset_peak(device)
+    values = torch.ones(size * 1024 * 1024)
+    del values
+    print(_peak(device))
+"""
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    small, large, again = map(float, done.stdout.split())
+    assert large - small > 300e6
+    assert again - small < 100e6

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -66,21 +66,13 @@ def ids_of(dataset: Any) -> list[str]:
     elif callable(getattr(dataset, "describe", None)) and count and "id" in dataset.describe(0):
         ids = [str(dataset.describe(index)["id"]) for index in range(count)]
     elif count and "id" in dataset[0]:
-        _warn_once(f"{_name(dataset)} has no ids(): reading all {count} items to learn them")
+        _log.warning("%s has no ids(): reading all %d items to learn them", _name(dataset), count)
         ids = [str(dataset[index]["id"]) for index in range(count)]
     else:
-        _warn_once(
-            f"{_name(dataset)} has no ids(): its items are called by their index, {index_id(0, count)} …"
-        )
+        _log.warning("%s has no ids(): its items go by their index, %s …", _name(dataset), index_id(0, count))
         return [index_id(index, count) for index in range(count)]
     check_unique(ids, _name(dataset))
     return ids
-
-
-@lru_cache(maxsize=64)
-def _warn_once(message: str) -> None:
-    """Warn; each stage asks for the ids of a dataset several times."""
-    _log.warning(message)
 
 
 def known_ids(dataset: Any) -> Sequence[str]:
@@ -306,6 +298,11 @@ class PreparedDataset:
 
     def ids(self) -> list[str]:
         """Ids of all items, in order."""
+        return ids_of(self.dataset) if callable(getattr(self.dataset, "ids", None)) else self._learnt_ids
+
+    @cached_property
+    def _learnt_ids(self) -> list[str]:
+        """Ids that the items had to be read for: once, as stages ask several times."""
         return ids_of(self.dataset)
 
     def lengths(self) -> NDArray[np.float64] | None:

@@ -29,7 +29,7 @@ _log = logging.getLogger(__name__)
 
 
 def _one_thread() -> None:
-    torch.set_num_threads(1)  # of torch's own, for whichever thread says so
+    torch.set_num_threads(1)
 
 
 def _set_up(worker: int) -> None:
@@ -73,8 +73,15 @@ class Loader(DataLoader[Any]):
         if not self.threads:
             yield from self._good(super().__iter__())
             return
-        with closing(in_threads(self._make, sampler, self.threads, _one_thread)) as batches:
-            yield from self._good(batches)
+        # What a thread sets is the default of all that ask later: this one asks before, and sets it again.
+        own = torch.get_num_threads()
+        try:
+            with closing(in_threads(self._make, sampler, self.threads, _one_thread)) as batches:
+                for batch in self._good(batches):
+                    torch.set_num_threads(own)
+                    yield batch
+        finally:
+            torch.set_num_threads(own)
 
     def _good(self, batches: Iterator[Any]) -> Iterator[Batch]:
         """The batches themselves; what went wrong is raised or reported."""

@@ -54,17 +54,21 @@ def print_columns(
         console.file.write(line.rstrip() + "\n")  # rich fills lines up with blanks
 
 
-def _cells(values: Mapping[str, Any]) -> tuple[str, str, str]:
+def parts(values: Mapping[str, Any]) -> tuple[str | None, dict[str, Any]]:
+    """Key of the main value of a metric, and the details beside it."""
     shown = {key: value for key, value in values.items() if key not in _NOT_SCORES}
     main = next(iter(shown), None)
+    return main, {
+        key: value for key, value in shown.items() if key != main and not (key == "failed" and not value)
+    }
+
+
+def _cells(values: Mapping[str, Any]) -> tuple[str, str, str]:
+    main, rest = parts(values)
     interval = values.get("interval")
     between = f"{interval[0]:.2f} to {interval[1]:.2f}" if interval else ""
-    details = ", ".join(
-        f"{key.replace('_', ' ')} {_number(value)}"
-        for key, value in shown.items()
-        if key != main and not (key == "failed" and not value)
-    )
-    return (_number(shown[main]) if main else ""), between, details
+    details = ", ".join(f"{key.replace('_', ' ')} {_number(value)}" for key, value in rest.items())
+    return (_number(values[main]) if main else ""), between, details
 
 
 def _number(value: Any) -> str:

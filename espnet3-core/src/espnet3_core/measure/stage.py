@@ -231,7 +231,7 @@ def write_scores(path: Path, label: str, test: str, values: Mapping[str, Any]) -
     """Put scores into ``metrics.json``; those of other metrics and test sets stay.
 
     Raises:
-        UserError: The file is there and is not JSON.
+        UserError: The file is there and does not hold scores.
     """
     scores = read_scores(path)
     scores.setdefault(label, {})[test] = dict(values)
@@ -242,12 +242,14 @@ def read_scores(path: Path) -> dict[str, dict[str, Any]]:
     """Scores by metric and test set; none where the file is not there yet.
 
     Raises:
-        UserError: The file is there and is not JSON.
+        UserError: The file is there and does not hold scores.
     """
     if not path.exists():
         return {}
     try:
-        scores: dict[str, dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
+        scores = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(scores, dict) or not all(isinstance(tests, dict) for tests in scores.values()):
+            raise ValueError("scores by metric and test set are expected")
     except ValueError as error:
-        raise UserError(f"{path}: not JSON: {error}", hint="rename it; it will be written anew") from None
+        raise UserError(f"{path}: no scores: {error}", hint="rename it; it will be written anew") from None
     return scores

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from espnet3_core.errors import UserError
@@ -66,16 +67,21 @@ class Evidence:
     @cached_property
     def training(self) -> dict[str, Any]:
         """The configuration that it was trained with, as plain values; empty before training."""
-        import yaml
-
         file = self.place.experiment.config_file("training")
-        found = yaml.safe_load(file.read_text("utf-8")) if file.is_file() else None
+        try:
+            return read_mapping(file) if file.is_file() else {}
+        except UserError:  # the section of configurations tells it
+            return {}
+
+    def group(self, key: str) -> dict[str, Any]:
+        """A group of its keys, such as ``model``; empty where there is none."""
+        found = self.training.get(key)
         return found if isinstance(found, dict) else {}
 
     @property
     def sample_rate(self) -> int | None:
         """Rate in Hz of the audio that reaches the model."""
-        rate = (self.training.get("dataset") or {}).get("sample_rate")
+        rate = self.group("dataset").get("sample_rate")
         return rate if isinstance(rate, int) else None
 
     @cached_property
@@ -88,6 +94,23 @@ class Evidence:
     @property
     def monitors(self) -> dict[str, str]:
         """Values by which models are selected, and whether the ``min`` or ``max`` is best."""
-        chosen = (self.training.get("checkpoint") or {}).get("best") or []
+        chosen = self.group("checkpoint").get("best") or []
         found = self.index.get("selections") or chosen
         return {entry["monitor"]: entry.get("mode", "min") for entry in found if "monitor" in entry}
+
+
+def read_mapping(file: Path) -> dict[str, Any]:
+    """A saved configuration as plain values.
+
+    Raises:
+        UserError: It is no YAML, or no mapping.
+    """
+    import yaml
+
+    try:
+        found = yaml.safe_load(file.read_text("utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{file.name}: this is not YAML: {getattr(error, 'problem', error)}") from None
+    if not isinstance(found, dict):
+        raise UserError(f"{file.name}: a mapping is expected, not a {type(found).__name__}")
+    return found

@@ -21,9 +21,6 @@ SPEEDS = {
 }
 """Values of intervals that tell of speed, and what they are."""
 
-NOTICEABLE = 0.1
-"""Share of the time from which on a wait for data is worth a hint, as at the end of training."""
-
 
 @dataclass(frozen=True)
 class Curve:
@@ -159,12 +156,13 @@ class Journal:
 def bound_words(waiting: float) -> str:
     """What bounds a training that waits for data for a share of its time.
 
+    What may be done about it stands in the log, at the end of training.
+
     >>> bound_words(0.07)
     'compute-bound: 7 % of the time of training steps is waiting for data'
     """
     head = "data-bound" if waiting > 0.5 else "compute-bound"
-    hint = "; more training.batch.workers may help" if waiting >= NOTICEABLE else ""
-    return f"{head}: {100 * waiting:.0f} % of the time of training steps is waiting for data{hint}"
+    return f"{head}: {100 * waiting:.0f} % of the time of training steps is waiting for data"
 
 
 def thinned(points: Sequence[Point], most: int = 400) -> list[Point]:

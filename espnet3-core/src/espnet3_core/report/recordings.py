@@ -65,15 +65,17 @@ class Recordings:
                 found = cls(problem=_words(error))
             yield found
 
-    def item(self, test: str, utterance: str) -> tuple[Mapping[str, Audio], Mapping[str, str]]:
-        """Audio and texts of an utterance, by field; what cannot be read is noted in :attr:`problems`."""
+    def item(
+        self, test: str, utterance: str, *, audio: bool
+    ) -> tuple[Mapping[str, Audio], Mapping[str, str]]:
+        """Audio, where wanted, and texts of an utterance, by field; :attr:`problems` notes what failed."""
         try:
             if isinstance(found := self._set(test), str):
                 raise UserError(found)
             if utterance not in found.places:
                 raise UserError(f"test set {test!r} does not have them any more")
             number = found.places[utterance]
-            return self._audio(found.dataset[number]), _texts(found.dataset, number)
+            return self._audio(found.dataset[number]) if audio else {}, _texts(found.dataset, number)
         except Exception as error:
             self.problems.setdefault(_words(error), []).append(utterance)
             return {}, {}

@@ -119,9 +119,12 @@ def is_percent(values: Mapping[str, Any]) -> bool:
     return (values.get("ratio") or {}).get("scale") == 100.0
 
 
-def natural(name: str) -> tuple[tuple[int, str], ...]:
-    """A key that sorts ``u2`` before ``u10``."""
-    return tuple((int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name))
+def natural(name: str) -> tuple[tuple[float, str], ...]:
+    """A key that sorts ``u2`` before ``u10``: numbers by their length, then by their digits."""
+    parts = enumerate(re.split(r"(\d+)", name))  # text and digits in turn
+    return tuple(
+        (len(part.lstrip("0")), part.lstrip("0")) if place % 2 else (math.inf, part) for place, part in parts
+    )
 
 
 def read_test_sets(experiment: Path) -> list[TestSet]:

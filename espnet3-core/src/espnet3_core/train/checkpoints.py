@@ -139,7 +139,9 @@ def read_index(directory: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
     try:
-        index: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        index = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(index, dict):
+            raise ValueError("a mapping is expected")
     except ValueError as error:
         raise UserError(
             f"{path}: not JSON: {error}", hint="train again, or give the path of a checkpoint"

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from espnet3_speech.config import CTCConfig
-from espnet3_speech.layers.ctc_loss import ROWS, ctc_loss_of_logits
+from espnet3_speech.layers.ctc_loss import ctc_loss_of_logits, pieces
 from espnet3_speech.layers.dropout import Dropout
 from espnet3_speech.layers.linear import Linear
 from espnet3_speech.masks import valid_mask
@@ -33,9 +33,14 @@ class CTC(nn.Module):
         self.dropout = Dropout((config or CTCConfig()).dropout)
         self.out = Linear(input_size, vocab_size)
 
+    def logits(self, hidden: Tensor) -> Tensor:
+        """``(batch, frames, size)`` to ``(batch, frames, vocab)`` scores before normalization."""
+        scores: Tensor = self.out(self.dropout(hidden))
+        return scores
+
     def log_probs(self, hidden: Tensor) -> Tensor:
         """``(batch, frames, size)`` to ``(batch, frames, vocab)`` log-probabilities in float32 or more."""
-        logits = self.out(self.dropout(hidden))
+        logits = self.logits(hidden)
         return logits.log_softmax(-1, dtype=None if logits.dtype == torch.float64 else torch.float32)
 
     @torch.no_grad()
@@ -44,8 +49,8 @@ class CTC(nn.Module):
 
         The same as ``log_probs(hidden).max(-1)``, without those of all other tokens ever being in memory.
         """
-        pieces = [_best(self.out(rows)) for rows in self.dropout(hidden).flatten(0, 1).split(ROWS)]
-        scores, tokens = (torch.cat(values) for values in zip(*pieces, strict=True))
+        found = [_best(self.out(rows)) for rows in pieces(self.dropout(hidden))]
+        scores, tokens = (torch.cat(values) for values in zip(*found, strict=True))
         return scores.view(hidden.shape[:2]), tokens.view(hidden.shape[:2])
 
     def forward(self, hidden: Tensor) -> Tensor:
@@ -63,7 +68,7 @@ class CTC(nn.Module):
             text: ``(batch, tokens)`` ids, padded with anything.
             text_lengths: ``(batch,)`` tokens.
         """
-        return ctc_loss_of_logits(self.out(self.dropout(hidden)), lengths, text, text_lengths)
+        return ctc_loss_of_logits(self.logits(hidden), lengths, text, text_lengths)
 
     @staticmethod
     def impossible(lengths: Tensor, text: Tensor, text_lengths: Tensor) -> Tensor:

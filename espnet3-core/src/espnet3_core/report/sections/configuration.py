@@ -6,7 +6,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from espnet3_core.report.evidence import Evidence
+from espnet3_core.errors import UserError
+from espnet3_core.recipe.logs import hide_secrets
+from espnet3_core.report.evidence import Evidence, read_mapping
 from espnet3_core.report.html import Markup, h, missing
 
 
@@ -24,13 +26,11 @@ def configuration(evidence: Evidence) -> Iterator[Markup]:
 
 
 def _file(file: Path, name: str) -> Markup:
-    import yaml
-
     try:
-        node = yaml.safe_load(file.read_text("utf-8"))
-    except yaml.YAMLError as error:
-        return h("p", f"{file.name}: this is not YAML: {getattr(error, 'problem', error)}", class_="warning")
-    groups = [(str(key), list(leaves(value, str(key)))) for key, value in (node or {}).items()]
+        node = read_mapping(file)
+    except UserError as error:
+        return h("p", error.message, class_="warning")
+    groups = [(str(key), list(leaves(value, str(key)))) for key, value in node.items()]
     lone = [leaf for key, found in groups for leaf in found if leaf[0] == key]
     nested = [(key, found) for key, found in groups if not any(leaf[0] == key for leaf in found)]
     return h(
@@ -43,7 +43,10 @@ def _file(file: Path, name: str) -> Markup:
 
 
 def leaves(node: Any, path: str) -> Iterator[tuple[str, str]]:
-    """Dotted keys with their values as YAML would say them; lists of plain values stay together."""
+    """Dotted keys with their values as YAML would say them; lists of plain values stay together.
+
+    The page is made to be passed on, so values of secrets are taken out, as in logs.
+    """
     if isinstance(node, Mapping) and node:
         for key, value in node.items():
             yield from leaves(value, f"{path}.{key}")
@@ -51,7 +54,8 @@ def leaves(node: Any, path: str) -> Iterator[tuple[str, str]]:
         for index, entry in enumerate(node):
             yield from leaves(entry, f"{path}[{index}]")
     else:
-        yield path, _plain(node)
+        (shown,) = hide_secrets([f"{path}={_plain(node)}"])
+        yield path, shown.removeprefix(f"{path}=")
 
 
 def _plain(value: Any) -> str:

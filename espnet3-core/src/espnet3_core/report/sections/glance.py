@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from espnet3_core.recipe.status import duration
 from espnet3_core.report.evidence import Evidence
@@ -37,7 +36,7 @@ def _card(name: str, value: str, more: str) -> Markup:
 
 def _training(evidence: Evidence) -> Iterator[tuple[str, str, str]]:
     record = evidence.stages.get("train")
-    model: Any = evidence.training.get("model") or {}
+    model = evidence.group("model")
     if name := model.get("name") or model.get("_target_"):
         yield "model", str(name), ""
     if record is not None:

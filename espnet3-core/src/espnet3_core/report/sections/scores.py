@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from espnet3_core.measure.report import parts
 from espnet3_core.recipe.status import duration
 from espnet3_core.report.axes import Axis
 from espnet3_core.report.evidence import Evidence
 from espnet3_core.report.html import Markup, h, missing, number_text, table
 from espnet3_core.report.results import TestSet, higher_is_better, is_percent, main_score
 
-_NOT_DETAILS = (
-    "metric", "version", "normalizers", "interval", "level", "interval_by", "provenance", "ratio", "better",
-)  # fmt: skip
 _WIDTH, _HEIGHT = 150, 18
 
 
@@ -67,13 +65,7 @@ def interval_text(values: Mapping[str, Any]) -> str:
 def _row(label: str, test: TestSet, axis: Axis | None, *, several: bool) -> list[Any]:
     values = test.scores[label]
     direction = "higher is better" if higher_is_better(values) else ""
-    known = {key: value for key, value in values.items() if key not in _NOT_DETAILS}
-    main = next(iter(known), None)
-    details = ", ".join(
-        f"{key.replace('_', ' ')} {_plain(value)}"
-        for key, value in known.items()
-        if key != main and not (key == "failed" and not value)
-    )
+    details = ", ".join(f"{key.replace('_', ' ')} {_plain(value)}" for key, value in parts(values)[1].items())
     return [
         h("b", label),
         test_name(test, several=several),

@@ -90,7 +90,7 @@ def _utterance(
     with_audio: bool,
 ) -> Markup:
     scored = item.scores.get(label, Scored({})) if label else Scored({})
-    audio, texts = recordings.item(test.name, item.id)
+    audio, texts = recordings.item(test.name, item.id, audio=with_audio)
     alignment = _alignment(item, label)
     told = {scored.record.get("reference"), scored.record.get("hypothesis")}
     lines = [

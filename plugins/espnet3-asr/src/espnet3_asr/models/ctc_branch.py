@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 import torch
 from espnet3_core.errors import UserError
 from espnet3_speech.config import CTCConfig
+from espnet3_speech.layers.ctc_loss import ctc_loss_of_logits
 from espnet3_speech.losses import CTC, too_short
 from espnet3_speech.masks import zero_padding
 from torch import Tensor, nn
@@ -94,27 +95,30 @@ class CTCBranch(nn.Module):
         shares = text_lengths + self.ends if self.length_normalized else torch.ones_like(text_lengths)
         counted = shares.masked_fill(impossible, 0).sum()
 
-        def loss_of(features: Tensor) -> Tensor:
+        def loss_of(logits: Tensor) -> Tensor:
             # The mean over all utterances, in which the impossible ones are zero.
-            mean = self.head.loss(features, encoded.lengths, text, text_lengths)
+            mean = ctc_loss_of_logits(logits, encoded.lengths, text, text_lengths)
             return mean * len(text) / counted.clamp(min=1)
 
+        logits = self.head.logits(encoded.features)
+        final = loss_of(logits)
         if self.training and self.prior is not None:
-            self._follow(encoded.features, encoded.lengths)
-        final = loss_of(encoded.features)
+            self._follow(logits, encoded.lengths)
         told = {"counted": counted, "ctc_impossible": impossible.sum()}
         if not self.layers or not encoded.intermediate:
             return {"loss_ctc": final, **told}
-        parts = {f"loss_ctc_{layer}": loss_of(_output(encoded, layer)) for layer in self.layers}
+        parts = {
+            f"loss_ctc_{layer}": loss_of(self.head.logits(_output(encoded, layer))) for layer in self.layers
+        }
         inner = torch.stack(list(parts.values())).mean()
         loss = (1 - self.weight) * final + self.weight * inner
         return {"loss_ctc": loss, **told, "loss_ctc_final": final, **parts}
 
     @torch.no_grad()
-    def _follow(self, features: Tensor, lengths: Tensor) -> None:
+    def _follow(self, logits: Tensor, lengths: Tensor) -> None:
         """Take the posteriors of a batch into their running mean."""
         assert self.prior is not None
-        posteriors = zero_padding(self.log_probs(features).exp(), lengths)
+        posteriors = zero_padding(logits.float().softmax(-1), lengths)
         mean = posteriors.sum((0, 1)) / lengths.sum().clamp(min=1)
         self.prior.lerp_(mean.to(self.prior.dtype), _PRIOR_MOMENTUM)
 

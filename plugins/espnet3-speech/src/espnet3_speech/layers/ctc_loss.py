@@ -53,7 +53,7 @@ def _losses(log_probs: Tensor, text: Tensor, lengths: Tensor, text_lengths: Tens
 class _LogitsLosses(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, logits: Tensor, lengths: Tensor, text: Tensor, text_lengths: Tensor) -> Tensor:
-        total = torch.cat([rows.logsumexp(-1) for rows in _pieces(logits)]).view(logits.shape[:2])
+        total = torch.cat([rows.logsumexp(-1) for rows in pieces(logits)]).view(logits.shape[:2])
         # A small vocabulary of each utterance's own: the blank, then its tokens by place of first occurrence.
         tokens = functional.pad(text, (1, 0))
         places = torch.arange(tokens.shape[1], device=text.device)
@@ -76,15 +76,13 @@ class _LogitsLosses(torch.autograd.Function):
         logits, total, columns, expected, counted = ctx.saved_tensors
         weights = (grad.unsqueeze(1) * counted).unsqueeze(2)
         found = torch.empty_like(logits)
-        parts = zip(
-            *(_pieces(values) for values in (logits, total.unsqueeze(2), weights, found)), strict=True
-        )
+        parts = zip(*(pieces(values) for values in (logits, total.unsqueeze(2), weights, found)), strict=True)
         for rows, totals, weight, out in parts:
             torch.sub(rows, totals, out=out).exp_().mul_(weight)
         return found.scatter_add_(2, columns, expected.mul(weights).neg_()), None, None, None
 
 
-def _pieces(values: Tensor) -> tuple[Tensor, ...]:
-    """``(batch, frames, size)`` as ``(rows, size)``, in pieces for the cache."""
+def pieces(values: Tensor) -> tuple[Tensor, ...]:
+    """``(batch, frames, size)`` as ``(rows, size)``, on the CPU in pieces that stay in the cache."""
     rows = values.flatten(0, 1)
     return rows.split(ROWS if rows.device.type == "cpu" else max(1, len(rows)))

@@ -12,17 +12,20 @@ _FEW_ROWS = 64
 """With fewer rows, preparing a product by oneDNN takes longer than it saves."""
 
 
-def by_onednn(rows: Tensor, weight: Tensor) -> bool:
-    """Whether oneDNN takes the product: float32 on the CPU, and nobody casts or traces it."""
-    if torch.compiler.is_compiling() or torch.jit.is_tracing():  # shapes are not to be looked at there
+def is_plain(*tensors: Tensor) -> bool:
+    """Whether all are float32 on the CPU, and nobody casts them, or traces shapes, which hides them."""
+    if torch.compiler.is_compiling() or torch.jit.is_tracing() or torch.is_autocast_enabled("cpu"):
         return False
+    return all(tensor.device.type == "cpu" and tensor.dtype == torch.float32 for tensor in tensors)
+
+
+def by_onednn(rows: Tensor, weight: Tensor) -> bool:
+    """Whether oneDNN takes the product."""
     return (
-        rows.device.type == weight.device.type == "cpu"
-        and rows.dtype == weight.dtype == torch.float32
+        is_plain(rows, weight)
         and rows.numel() >= _FEW_ROWS * rows.shape[-1] > 0
         and torch.backends.mkldnn.is_available()
         and torch.backends.mkldnn.enabled
-        and not torch.is_autocast_enabled("cpu")
         and hasattr(torch.ops.mkldnn, "_linear_pointwise")
     )
 
@@ -65,7 +68,7 @@ def linear(values: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor
 class _Linear(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, values: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        ctx.save_for_backward(values, weight)
+        ctx.save_for_backward(values if ctx.needs_input_grad[1] else None, weight)
         return product(values, weight, bias)
 
     @staticmethod

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from espnet3_speech.layers.linear import gradient_of_weight, product
+from espnet3_speech.layers.linear import gradient_of_weight, is_plain, product
 
 _POSITIONS = 2048
 """Positions of the last layer's output, of all utterances together, that are computed at once."""
@@ -37,14 +37,9 @@ def conv_relus(layers: Sequence[nn.Module], values: Tensor) -> Tensor:
 
 
 def _suits(layers: Sequence[nn.Module], values: Tensor) -> bool:
-    """Whether this is where the other order wins: float32 on the CPU, and nobody casts or traces it."""
-    return (
-        all(isinstance(layer, nn.Conv2d) for layer in layers)
-        and values.device.type == "cpu"
-        and values.dtype == torch.float32
-        and not torch.is_autocast_enabled("cpu")
-        and not torch.compiler.is_compiling()
-    )
+    """Whether this is where the other order wins."""
+    weights = [layer.weight for layer in layers if isinstance(layer, nn.Conv2d)]
+    return len(weights) == len(layers) and is_plain(values, *weights)
 
 
 class _Layer:
